@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """count.py LOG...: add up the test cases in meson's testlog.json files.
 
-Prints `N passed, N failed, N skipped` and the failed programs; exits 1 on a failure.
+Prints the programs that failed, what was skipped, and last `N passed, N failed`; exits 1
+on a failure.
 Criterion and our own runner say how many cases they ran; a program that says nothing is
 one case. A program that failed without naming a failed case (a crash of the runner, a
 timeout) is one failure.
@@ -55,7 +56,9 @@ def main(logs):
             if counts[1]:
                 print(f"FAILED {test['name']}: {test['result']}, {counts[1]} case(s)")
             total = [a + b for a, b in zip(total, counts)]
-    print('{} passed, {} failed, {} skipped'.format(*total))
+    if total[2]:
+        print(f'{total[2]} skipped')
+    print(f'{total[0]} passed, {total[1]} failed')
     return 1 if total[1] else 0
 
 
