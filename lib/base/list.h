@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * list - an intrusive doubly linked list with head and tail. Unsynchronised: whoever owns
+ * the head owns the nodes. A zeroed head is an empty list.
+ */
+#ifndef WEFT_LIB_BASE_LIST_H
+#define WEFT_LIB_BASE_LIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct weft_node {
+	struct weft_node *next, *prev;
+};
+
+struct weft_list {
+	struct weft_node *head, *tail;
+};
+
+#define weft_container_of(ptr, type, member)                                             \
+	((type *)((char *)(ptr)-offsetof(type, member)))
+
+static inline bool weft_list_empty(const struct weft_list *list)
+{
+	return !list->head;
+}
+
+static inline void weft_list_push_tail(struct weft_list *list, struct weft_node *node)
+{
+	node->next = NULL;
+	node->prev = list->tail;
+	if (list->tail)
+		list->tail->next = node;
+	else
+		list->head = node;
+	list->tail = node;
+}
+
+static inline void weft_list_push_head(struct weft_list *list, struct weft_node *node)
+{
+	node->prev = NULL;
+	node->next = list->head;
+	if (list->head)
+		list->head->prev = node;
+	else
+		list->tail = node;
+	list->head = node;
+}
+
+/* Insert node behind position, which is on the list. */
+static inline void weft_list_insert_after(
+	struct weft_list *list, struct weft_node *position, struct weft_node *node)
+{
+	node->prev = position;
+	node->next = position->next;
+	if (position->next)
+		position->next->prev = node;
+	else
+		list->tail = node;
+	position->next = node;
+}
+
+/* node must be on this list. */
+static inline void weft_list_remove(struct weft_list *list, struct weft_node *node)
+{
+	if (node->prev)
+		node->prev->next = node->next;
+	else
+		list->head = node->next;
+	if (node->next)
+		node->next->prev = node->prev;
+	else
+		list->tail = node->prev;
+}
+
+static inline struct weft_node *weft_list_pop_head(struct weft_list *list)
+{
+	struct weft_node *node = list->head;
+
+	if (node)
+		weft_list_remove(list, node);
+	return node;
+}
+
+/* Put all of front before all of list; front is empty afterwards. */
+static inline void weft_list_splice_front(struct weft_list *list, struct weft_list *front)
+{
+	if (!front->head)
+		return;
+	front->tail->next = list->head;
+	if (list->head)
+		list->head->prev = front->tail;
+	else
+		list->tail = front->tail;
+	list->head = front->head;
+	front->head = front->tail = NULL;
+}
+
+/* Put all of back behind all of list; back is empty afterwards. */
+static inline void weft_list_splice_back(struct weft_list *list, struct weft_list *back)
+{
+	if (!back->head)
+		return;
+	back->head->prev = list->tail;
+	if (list->tail)
+		list->tail->next = back->head;
+	else
+		list->head = back->head;
+	list->tail = back->tail;
+	back->head = back->tail = NULL;
+}
+
+#endif

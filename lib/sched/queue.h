@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue - what one worker has to run, seen by its owner alone (or by the monitor while it holds
+ * a claim on the worker): new tasks, resumed stacks, stacks that yielded. Nothing here is atomic;
+ * thieves only ever see sched/share.h.
+ *
+ * New tasks: newest batch first, creation order inside a batch. A batch is what one task created
+ * since it last started or resumed. One list suffices: `cursor` is the current batch's
+ * last task; a new task goes behind it, or, when the batch is empty, to the front. Depth
+ * first bounds memory on trees; creation order is what asyncio users expect.
+ *
+ * A list that has waited is sealed: spliced in front of `aged`, which is served before anything
+ * created later. That is the fairness of new tasks, and what makes yield mean "everything
+ * ready now runs first".
+ *
+ * Resumed stacks hold memory and go first, in FIFO order; one pick in WEFT_NEW_SHARE takes a
+ * new task all the same.
+ */
+#ifndef WEFT_LIB_SCHED_QUEUE_H
+#define WEFT_LIB_SCHED_QUEUE_H
+
+#include "base/assert.h"
+#include "sched/stack.h"
+#include "sched/task.h"
+
+enum { WEFT_NEW_SHARE = 32 };
+
+struct weft_stack_fifo {
+	struct weft_stack *head, *tail;
+	uint32_t count;
+};
+
+struct weft_queue {
+	struct weft_list fresh;    /* new tasks, newest batch first */
+	struct weft_list aged;     /* sealed ones */
+	struct weft_task *cursor;  /* last task of the current batch, NULL if that is empty */
+	uint32_t batch;            /* number of the current batch */
+	uint32_t tasks;            /* on fresh and aged */
+	uint32_t foreign_removals; /* tasks taken out that were not of the current batch */
+	struct weft_stack_fifo ready;
+	struct weft_stack_fifo yielded;
+	uint32_t ready_before_yielded; /* resumed stacks that go before the yielded ones */
+};
+
+static inline void weft_stack_fifo_push(struct weft_stack_fifo *fifo, struct weft_stack *stack)
+{
+	stack->next = NULL;
+	if (fifo->tail)
+		fifo->tail->next = stack;
+	else
+		fifo->head = stack;
+	fifo->tail = stack;
+	fifo->count++;
+}
+
+static inline struct weft_stack *weft_stack_fifo_pop(struct weft_stack_fifo *fifo)
+{
+	struct weft_stack *stack = fifo->head;
+
+	if (!stack)
+		return NULL;
+	fifo->head = stack->next;
+	if (!fifo->head)
+		fifo->tail = NULL;
+	fifo->count--;
+	return stack;
+}
+
+/* What runs now begins a batch of its own. */
+static inline void weft_queue_new_batch(struct weft_queue *queue)
+{
+	queue->cursor = NULL;
+	queue->batch++;
+}
+
+static inline void weft_queue_push(struct weft_queue *queue, struct weft_task *task)
+{
+	task->batch = queue->batch;
+	if (queue->cursor)
+		weft_list_insert_after(&queue->fresh, &queue->cursor->node, &task->node);
+	else
+		weft_list_push_head(&queue->fresh, &task->node);
+	queue->cursor = task;
+	queue->tasks++;
+}
+
+/*
+ * Unlink a task that is on this queue. The list it is on matters only at its ends: a task at the end
+ * of aged is recognised by its address.
+ */
+static inline void weft_queue_remove(struct weft_queue *queue, struct weft_task *task)
+{
+	bool aged = (!task->node.prev && queue->aged.head == &task->node) ||
+		(!task->node.next && queue->aged.tail == &task->node);
+
+	if (task == queue->cursor) {
+		struct weft_task *before = (struct weft_task *)task->node.prev;
+
+		queue->cursor = before && before->batch == task->batch ? before : NULL;
+	} else if (task->batch != queue->batch) {
+		queue->foreign_removals++;
+	}
+	weft_list_remove(weft_unlikely(aged) ? &queue->aged : &queue->fresh, &task->node);
+	queue->tasks--;
+}
+
+/* The task the loop would start next, still linked; NULL if none. */
+static inline struct weft_task *weft_queue_next_task(struct weft_queue *queue)
+{
+	struct weft_node *node = queue->aged.head ? queue->aged.head : queue->fresh.head;
+
+	return (struct weft_task *)node;
+}
+
+/* Everything created so far goes before everything created from now on. */
+static inline void weft_queue_seal(struct weft_queue *queue)
+{
+	weft_list_splice_front(&queue->aged, &queue->fresh);
+	queue->cursor = NULL;
+}
+
+/* stack has yielded: it runs again after all that is ready now. */
+static inline void weft_queue_yield(struct weft_queue *queue, struct weft_stack *stack)
+{
+	weft_queue_seal(queue);
+	queue->ready_before_yielded = queue->ready.count;
+	weft_stack_fifo_push(&queue->yielded, stack);
+}
+
+/* The next stack to resume, or NULL: then a new task is due, or nothing is. */
+static inline struct weft_stack *weft_queue_pop_stack(struct weft_queue *queue)
+{
+	if (weft_unlikely(queue->yielded.head)) {
+		if (queue->ready_before_yielded == 0 && !queue->aged.head)
+			return weft_stack_fifo_pop(&queue->yielded);
+		if (queue->ready_before_yielded > 0)
+			queue->ready_before_yielded--;
+		else
+			return NULL; /* the aged tasks first */
+	}
+	return weft_stack_fifo_pop(&queue->ready);
+}
+
+static inline struct weft_task *weft_queue_pop_task(struct weft_queue *queue)
+{
+	struct weft_task *task = weft_queue_next_task(queue);
+
+	if (task)
+		weft_queue_remove(queue, task);
+	return task;
+}
+
+static inline bool weft_queue_empty(const struct weft_queue *queue)
+{
+	return !queue->tasks && !queue->ready.count && !queue->yielded.count;
+}
+
+static inline bool weft_queue_is_valid(const struct weft_queue *queue)
+{
+	uint32_t tasks = 0;
+
+	for (const struct weft_node *node = queue->fresh.head; node; node = node->next)
+		tasks++;
+	for (const struct weft_node *node = queue->aged.head; node; node = node->next)
+		tasks++;
+	return tasks == queue->tasks && (!queue->cursor || queue->tasks > 0);
+}
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stack - stacks for tasks: slots of address space with a guard below, and a control block at the
+ * top, inside the first page that is touched anyway.
+ *
+ * Every stack in a pool holds a saved context that continues the scheduler's loop: a fresh one
+ * begins it, a used one goes on where it switched away. Which worker runs it is asked anew after
+ * each switch.
+ *
+ * Life:   carved from slabs that are unmapped only with the runtime; control blocks are
+ *         type-stable, so a late epoch bump or wake is at worst one spurious look.
+ * Fields: `parker.state` and `epoch` are shared; `timer` is under its wheel's lock; the rest belongs
+ *         to whoever runs on the stack, or, while it is parked or ready, to whoever holds it in
+ *         a queue.
+ * Bound:  weft_config.stacks_max, and vm.max_map_count where guards cost a mapping.
+ */
+#ifndef WEFT_LIB_SCHED_STACK_H
+#define WEFT_LIB_SCHED_STACK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/base.h>
+
+#include "base/atomic.h"
+#include "base/spin.h"
+#include "sched/timer.h"
+#include "sched/wait.h"
+
+struct weft_frame;
+struct weft_runtime;
+struct weft_worker;
+
+enum {
+	WEFT_GUARD_BYTES = 64 * 1024,
+	WEFT_STACK_MIN = 128 * 1024,
+	WEFT_STACK_COLORS = 8,    /* first pages at different distances, to spread cache sets */
+	WEFT_STACK_CLASSES = 16,  /* class k: weft_config.stack_size << k */
+	WEFT_STACK_POOL_MAX = 256, /* kept by one worker before half go to the shared pool */
+};
+
+struct weft_stack {
+	struct weft_parker parker; /* first: a parker of kind STACK is a weft_stack */
+	void *sp;                  /* the saved context */
+	struct weft_stack *next;   /* ready queue, pool, inbox */
+	_Atomic(uint32_t) epoch;   /* moved by whoever has news for a task on this stack */
+	uint32_t seen;             /* the epoch that has been looked at */
+	int32_t budget;            /* checkpoints left before others get a turn */
+	uint8_t class;
+	uint8_t reserve;           /* only resumes tasks, never starts one */
+	uint16_t pins;             /* frames on it that must not change worker */
+	weft_ns deadline;          /* the next scope to fire that was not looked at; WEFT_FOREVER: none */
+	struct weft_frame *frame;  /* the running task, hosts beneath it; NULL: only the loop */
+	struct weft_runtime *runtime;
+	struct weft_worker *pin;   /* where it must run, while pins > 0 */
+	char *low;                 /* lowest usable byte */
+	struct weft_timer timer;
+	struct weft_worker *timer_home; /* whose wheel the timer is armed on */
+	_Atomic(struct weft_task *) edge; /* the task it waits for, for the deadlock walk */
+	_Atomic(uint32_t) edge_generation;
+	struct weft_stack *slab_next;     /* for the fault handler and the dump */
+	void *fiber;                      /* ThreadSanitizer's name for it */
+	void *fake_stack;                 /* AddressSanitizer's */
+};
+
+struct weft_stack_slab {
+	struct weft_stack_slab *next;
+	char *base;
+	size_t bytes;
+	size_t slot_bytes;
+	_Atomic(uint32_t) used; /* slots handed out */
+	uint32_t slots;
+	uint32_t class;
+};
+
+struct weft_stack_pool {
+	struct weft_spin lock;
+	struct weft_stack *free[WEFT_STACK_CLASSES];
+	_Atomic(struct weft_stack_slab *) slabs;
+	struct weft_stack_slab *current[WEFT_STACK_CLASSES];
+	_Atomic(uint64_t) live; /* carved so far */
+	uint64_t max;
+	size_t slot_bytes; /* of class 0 */
+	uint32_t page;
+	bool guard_by_mprotect;
+};
+
+int weft_stack_pool_init(struct weft_stack_pool *pool, size_t slot_bytes, size_t max);
+void weft_stack_pool_finish(struct weft_stack_pool *pool);
+
+/* A stack of the class, from the shared pool or newly carved; NULL: stacks_max or out of memory. */
+struct weft_stack *weft_stack_get(
+	struct weft_stack_pool *pool, struct weft_runtime *runtime, unsigned class);
+/* Return a chain of stacks of one class. */
+void weft_stack_put_chain(
+	struct weft_stack_pool *pool, struct weft_stack *first, struct weft_stack *last);
+
+/* The class whose slot holds stack_size bytes of address space; -EINVAL if none does. */
+int weft_stack_class(const struct weft_stack_pool *pool, size_t stack_size);
+
+/* The slot that the address lies in the guard of: its stack's control block, else NULL. */
+struct weft_stack *weft_stack_guarding(struct weft_stack_pool *pool, const void *address);
+
+#endif

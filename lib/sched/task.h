@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task - the descriptor of a task, its state word, its pools and its end.
+ *
+ * Life:    taken from a worker's pool by create, holds no stack until it starts. One reference
+ *          belongs to the scheduler until the body has ended, one to each handle. Whoever drops
+ *          the last one drops the value and returns the descriptor to a pool of its runtime.
+ *          Descriptors are type-stable: their memory stays a weft_task until the runtime is gone,
+ *          so a stale pointer in a shared ring or a late cancel reads a valid, if other, task.
+ * word:    every cross-thread change is one read-modify-write: references, DONE, the lock of the watch
+ *          list, the cancel request. With one handle and a body run in place by its holder nobody
+ *          else can look, and plain loads and stores do (sched/run.c).
+ * claim:   who may start it. Written by the owner of the private list it is on, except for
+ *          PUBLISHED -> STARTED, which anybody does by compare-and-swap (TK2).
+ * stack:   set once, at the start, by the starter; read by cancel (TK3).
+ * watches: under the LOCK bit of word.
+ * status, value: written by the body's worker before DONE, read after it (TK1).
+ * the rest: written by create, read-only afterwards.
+ *
+ * TK1  end: release in the exchange that sets DONE  ->  await, status: acquire load of word.
+ *      Weaker: an awaiter reads an old status or an unfinished value.
+ * TK2  publish: release store of the ring's tail after claim = PUBLISHED  ->  the claiming
+ *      compare-and-swap, acquire. Weaker: a thief runs a half-written descriptor.
+ * TK3  cancel: seq_cst or of CANCEL into word, then load of stack  <->  start: store of stack, then, at
+ *      the first checkpoint, a seq_cst read-modify-write of the stack's epoch before word is read.
+ *      At least one sees the other. Weaker: a cancel that meets a start is lost.
+ */
+#ifndef WEFT_LIB_SCHED_TASK_H
+#define WEFT_LIB_SCHED_TASK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/base.h>
+#include <weft/task.h>
+
+#include "base/assert.h"
+#include "base/atomic.h"
+#include "base/list.h"
+#include "base/spin.h"
+
+struct weft_runtime;
+struct weft_stack;
+struct weft_worker;
+
+/* Something that wants to know when a task ends. done runs on the completer's stack, inside the
+ * runtime: it may wake and cancel, it may not suspend. The watch may be gone once done returns. */
+struct weft_watch {
+	struct weft_watch *next;
+	struct weft_watcher *watcher;
+};
+
+struct weft_watcher {
+	void (*done)(struct weft_watcher *watcher, struct weft_watch *watch, struct weft_task *task);
+};
+
+enum weft_claim {
+	WEFT_CLAIM_PRIVATE = 1, /* on the private list of its home */
+	WEFT_CLAIM_PUBLISHED,   /* in a shared ring: the first to claim it runs it */
+	WEFT_CLAIM_STARTED,
+	WEFT_CLAIM_HELD, /* waits in an inbox or injector for its worker */
+};
+
+enum weft_task_flag {
+	WEFT_TASK_STAY = 1,
+	WEFT_TASK_DAEMON = 2,
+	WEFT_TASK_PINNED = 4,    /* attr.worker: runs on its home only */
+	WEFT_TASK_OWN_SITE = 8,  /* site was allocated for this task */
+	WEFT_TASK_LARGE = 16,    /* needs a stack of class `large` */
+	WEFT_TASK_FAILED = 32,   /* one of the immortal tasks that could not be created */
+	WEFT_TASK_OWNED = 64,    /* the embedded watch is taken */
+	WEFT_TASK_SHARED = 128,  /* others than the handle's holder may cancel it: a group's member */
+};
+
+struct weft_task {
+	struct weft_node node; /* private list; next alone: pools, inboxes */
+	weft_fn fn;
+	void *arg;
+	_Atomic(uint64_t) word;
+	_Atomic(uint8_t) claim;
+	uint8_t flags;
+	uint8_t large;
+	uint8_t unused;
+	uint32_t batch; /* which batch of its home's private list */
+	struct weft_worker *home;
+	_Atomic(struct weft_stack *) stack;
+	struct weft_watch *watches; /* newest first */
+	struct weft_watch own;      /* for the owner: gather, group, race */
+	void *value;
+	weft_drop drop;
+	const char *site;
+	int status;
+	uint32_t generation; /* odd while in use */
+};
+static_assert(sizeof(struct weft_task) <= 128, "two cache lines");
+
+#define WEFT_WORD_DONE UINT64_C(1)
+#define WEFT_WORD_LOCK UINT64_C(2)
+#define WEFT_WORD_WATCHED UINT64_C(4)
+#define WEFT_WORD_CANCEL UINT64_C(8)
+#define WEFT_WORD_SEEN UINT64_C(16) /* somebody looked at the failure */
+#define WEFT_WORD_REF (UINT64_C(1) << 32)
+#define WEFT_WORD_REFS(word) ((word) >> 32)
+
+static inline bool weft_task_done(const struct weft_task *task)
+{
+	/* TK1 */
+	return weft_load_acquire(&((struct weft_task *)task)->word) & WEFT_WORD_DONE;
+}
+
+/* -- for features ------------------------------------------------------------------------------ */
+
+/* A fresh descriptor of the current worker with refs references, cancel and watches clear; NULL
+ * outside a task, when the runtime stops, or out of memory: *error says which. Not yet queued. */
+struct weft_task *weft_task_new(
+	const char *site, weft_fn fn, void *arg, const struct weft_attr *attr, unsigned refs, int *error);
+/* Queue it on the current worker (or mail it to the worker it is pinned to). */
+void weft_task_start(struct weft_task *task);
+/* new and start with the default attributes, the hot path. */
+struct weft_task *weft_task_spawn(const char *site, weft_fn fn, void *arg, unsigned refs, int *error);
+
+/* The immortal finished task that stands for this error. */
+struct weft_task *weft_task_failure(int error);
+
+/* Tell watcher when task ends. False: it has ended already, the watch is unused. */
+bool weft_task_watch(struct weft_task *task, struct weft_watch *watch, struct weft_watcher *watcher);
+/* True: unlinked, done will not run. False: done has run or is running (weft_task_settled). */
+bool weft_task_unwatch(struct weft_task *task, struct weft_watch *watch);
+
+/* Request a cancel and wake the stack it is on. 1 requested, 0 already done. Any thread. */
+int weft_task_cancel(struct weft_task *task);
+
+/*
+ * Run the task at once on the caller's stack if that is allowed: not started, on the current
+ * worker's private list (or published and still unclaimed), fits what is left of the stack, may
+ * run on this worker. True: it has ended. The caller is its owner and waits for it anyway.
+ * next_only: only if it is the very task that the loop would start next.
+ * owner: what to do when the caller is cancelled meanwhile (weft_owner below).
+ */
+struct weft_owner;
+bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool next_only);
+
+/*
+ * What the owner's calls (join, gather, group_join, race, wait_for) do when their caller is
+ * cancelled or timed out while it waits for what it owns: on_pending runs once, with the pending
+ * code, on the owner's own stack, maybe under a hosted child's call.
+ */
+struct weft_owner {
+	void (*on_pending)(struct weft_owner *owner, int code);
+	int code; /* what was pending, 0 if nothing was */
+};
+
+/* Wait (without a code) until *flag is non-zero, forwarding what becomes pending to owner once. */
+void weft_owner_wait(struct weft_owner *owner, _Atomic(uint32_t) *flag);
+/* Look once: forward what is pending already. */
+void weft_owner_look(struct weft_owner *owner);
+
+/* Drop one reference; observed: the caller has seen the status. */
+void weft_task_unref(struct weft_task *task, bool observed);
+static inline void weft_task_ref(struct weft_task *task)
+{
+	weft_add_relaxed(&task->word, WEFT_WORD_REF);
+}
+void weft_task_observe(struct weft_task *task);
+
+/* -- for the engine ---------------------------------------------------------------------------- */
+
+/* The body has returned; called inside the runtime by the worker that ran it. */
+void weft_task_complete(struct weft_worker *worker, struct weft_task *task, int status);
+
+/* Text of a site: "file.c:12". Name: up to the first top-level comma of what follows its NUL. */
+void weft_task_name(const struct weft_task *task, char *buffer, size_t size);
+
+struct weft_task_magazine {
+	struct weft_task *head;
+	unsigned count;
+};
+
+enum { WEFT_MAGAZINE_TASKS = 128, WEFT_TASK_SLAB_TASKS = 512 };
+
+/* Descriptors of one runtime. A worker keeps two magazines; whole ones travel through here. */
+struct weft_task_pool {
+	struct weft_spin lock;
+	struct weft_task *full; /* magazines, linked through node.prev of their heads */
+	struct weft_task_slab *slabs;
+	uint32_t slab_count;
+};
+
+struct weft_task_slab {
+	struct weft_task_slab *next;
+	uint32_t index;
+	_Alignas(64) struct weft_task tasks[WEFT_TASK_SLAB_TASKS];
+};
+
+/* A magazine of free descriptors, NULL when out of memory. */
+struct weft_task *weft_task_pool_get(struct weft_task_pool *pool);
+void weft_task_pool_put(struct weft_task_pool *pool, struct weft_task *magazine);
+void weft_task_pool_finish(struct weft_task_pool *pool);
+/* Call fn for each live, unfinished task with a reference held for the duration of the call. */
+void weft_task_pool_each(struct weft_task_pool *pool,
+	void (*fn)(struct weft_task *task, void *arg), void *arg);
+
+#endif

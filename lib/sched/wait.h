@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wait - the narrow waist: what every blocking feature is built on. Park the caller, wake
+ * somebody, ask whether a cancel or deadline is pending. Features (sync, compose, io, order)
+ * include this header and sched/task.h, never the worker.
+ *
+ * A *parker* is what can sleep: the stack of a running task, or a plain thread. Parkers are
+ * type-stable: they are recycled but never unmapped while the library is loaded, so a late wake is at
+ * worst one spurious return of weft_park somewhere. Hence every wait is a loop around a
+ * condition of its own:
+ *
+ *	weft_spin_lock(&lock);
+ *	... condition does not hold: link a waiter that names weft_parker_self() ...
+ *	weft_spin_unlock(&lock);
+ *	while (!weft_load_acquire(&waiter.granted)) {
+ *		weft_park(until);
+ *		... weft_pending(), a deadline of one's own: unlink under the lock or lose the race ...
+ *	}
+ *
+ * weft_waitq below is that loop, written once.
+ */
+#ifndef WEFT_LIB_SCHED_WAIT_H
+#define WEFT_LIB_SCHED_WAIT_H
+
+#include <weft/base.h>
+
+#include "base/atomic.h"
+#include "base/list.h"
+#include "base/spin.h"
+
+struct weft_task;
+
+/*
+ * state: RUNNING -> PARKED by the parker itself, once its context is saved; anybody may turn
+ * either into NOTIFIED, and the one who found PARKED makes it ready. (PK1, docs/ORDERING.md)
+ */
+enum { WEFT_PARKER_RUNNING, WEFT_PARKER_PARKED, WEFT_PARKER_NOTIFIED };
+enum { WEFT_PARKER_STACK, WEFT_PARKER_THREAD };
+
+struct weft_parker {
+	_Atomic(uint32_t) state;
+	uint32_t kind;
+};
+
+/* The caller's parker: its stack inside a task, else the thread's own. NULL: out of memory
+ * (threads only). */
+struct weft_parker *weft_parker_self(void);
+
+/*
+ * The first line of every [S] call: one checkpoint. Returns 0, or -ECANCELED / -ETIMEDOUT when a
+ * cancel or a fired deadline is pending; then the call must return it before any effect. May
+ * yield when the fairness budget is spent. In a plain thread: 0. In a forked child: -EOWNERDEAD.
+ */
+int weft_checkpoint_enter(void);
+
+/*
+ * The same for calls that finish something (join, gather, close, cond_wait): spends budget, never
+ * fails; the caller asks weft_pending() itself.
+ */
+void weft_checkpoint_finishing(void);
+
+/* What is pending for the calling task right now: 0, -ECANCELED or -ETIMEDOUT. Marks the scope
+ * that the -ETIMEDOUT is on account of. Does not yield, never suspends. 0 in a plain thread. */
+int weft_pending(void);
+
+/*
+ * Suspend the caller until weft_unpark(its parker), its deadline scopes, a cancel, or the clock
+ * reaching until (absolute, weft_now(); WEFT_FOREVER: no bound). May return for no reason at all.
+ */
+void weft_park(weft_ns until);
+
+/* Make the parker run again, or make its next weft_park return at once. Any thread. The parker may
+ * be gone from the wait before this returns: touch nothing of its stack after this call. */
+void weft_unpark(struct weft_parker *parker);
+
+/*
+ * For the deadlock walk: between these two calls the caller says it waits for that task to act
+ * (to end, or to unlock). enter returns -EDEADLK if, following such edges, the task would wait for
+ * the caller; nothing is left published then. owner may be NULL.
+ */
+int weft_wait_edge_enter(struct weft_task *owner);
+void weft_wait_edge_leave(void);
+
+/* -- a FIFO of waiters under a lock of the feature's ------------------------------------------- */
+
+struct weft_waiter {
+	struct weft_node node;
+	struct weft_parker *parker;
+	_Atomic(uint32_t) granted; /* set under the queue's lock by whoever unlinks it to serve it */
+	uint32_t queued;           /* under the lock: still linked */
+	void *item;                /* the feature's: an address to copy to or from, a count ... */
+	uintptr_t value;
+};
+
+struct weft_waitq {
+	struct weft_list list;
+};
+
+/* Lock held. Append a waiter for the caller. -ENOMEM only in a plain thread. */
+int weft_waitq_push(struct weft_waitq *queue, struct weft_waiter *waiter);
+
+/*
+ * Lock held, waiter pushed; unlocks, waits, returns unlocked. 0: granted (the result wins, even if
+ * a cancel came meanwhile). -ECANCELED, -ETIMEDOUT, or -EAGAIN when the clock passed until: the
+ * waiter has been unlinked and nobody will touch it.
+ */
+int weft_waitq_wait(struct weft_spin *lock, struct weft_waitq *queue, struct weft_waiter *waiter,
+	weft_ns until);
+
+/* The same wait, but deaf to cancel and deadlines: only a grant ends it. (cond_wait's relock.) */
+void weft_waitq_wait_deaf(struct weft_spin *lock, struct weft_waiter *waiter);
+
+/* Lock held. The oldest waiter, still linked; NULL if none. */
+static inline struct weft_waiter *weft_waitq_first(struct weft_waitq *queue)
+{
+	return (struct weft_waiter *)queue->list.head;
+}
+
+/*
+ * Lock held. Unlink the waiter and mark it granted. Returns its parker, for weft_unpark once the
+ * lock is released: the waiter itself may be gone by then.
+ */
+struct weft_parker *weft_waitq_grant(struct weft_waitq *queue, struct weft_waiter *waiter);
+
+/* until for a duration from now: saturating; <= 0 gives the present. */
+weft_ns weft_deadline_from(weft_ns duration);
+
+#endif
