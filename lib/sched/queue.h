@@ -131,12 +131,14 @@ static inline void weft_queue_yield(struct weft_queue *queue, struct weft_stack 
 static inline struct weft_stack *weft_queue_pop_stack(struct weft_queue *queue)
 {
 	if (weft_unlikely(queue->yielded.head)) {
-		if (queue->ready_before_yielded == 0 && !queue->aged.head)
-			return weft_stack_fifo_pop(&queue->yielded);
+		if (!queue->ready.head)
+			queue->ready_before_yielded = 0; /* thieves may have taken them */
 		if (queue->ready_before_yielded > 0)
 			queue->ready_before_yielded--;
+		else if (queue->aged.head)
+			return NULL; /* the new tasks that were there first */
 		else
-			return NULL; /* the aged tasks first */
+			return weft_stack_fifo_pop(&queue->yielded);
 	}
 	return weft_stack_fifo_pop(&queue->ready);
 }

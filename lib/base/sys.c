@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sys - the system calls behind sys.h.
+ */
+#include "base/sys.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+void *weft_sys_map(size_t bytes)
+{
+	void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return base == MAP_FAILED ? NULL : base;
+}
+
+void weft_sys_unmap(void *base, size_t bytes)
+{
+	munmap(base, bytes);
+}
+
+int weft_sys_madvise(void *base, size_t bytes, int advice)
+{
+	return madvise(base, bytes, advice) ? -errno : 0;
+}
+
+int weft_sys_protect_none(void *base, size_t bytes)
+{
+	return mprotect(base, bytes, PROT_NONE) ? -errno : 0;
+}
+
+int weft_sys_membarrier_init(void)
+{
+	return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) ? -errno : 0;
+}
+
+int weft_sys_membarrier(void)
+{
+	return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) ? -errno : 0;
+}
+
+void weft_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t timeout_ns)
+{
+	struct timespec timeout = {
+		.tv_sec = timeout_ns / 1000000000,
+		.tv_nsec = timeout_ns % 1000000000,
+	};
+
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? NULL : &timeout,
+		NULL, 0);
+}
+
+void weft_futex_wake(_Atomic(uint32_t) *word, int count)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+int64_t weft_sys_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* The cgroup's quota in processors, rounded up; 0: none, or not readable. */
+static unsigned cgroup_processors(void)
+{
+	FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+	unsigned long long quota, period;
+	unsigned result = 0;
+
+	if (!file)
+		return 0;
+	if (fscanf(file, "%llu %llu", &quota, &period) == 2 && period > 0)
+		result = (unsigned)((quota + period - 1) / period);
+	fclose(file);
+	return result;
+}
+
+unsigned weft_sys_processors(void)
+{
+	unsigned quota = cgroup_processors();
+	unsigned count = 1;
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		count = (unsigned)CPU_COUNT(&set);
+	else if (sysconf(_SC_NPROCESSORS_ONLN) > 0)
+		count = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	if (quota > 0 && quota < count)
+		count = quota;
+	return count > 0 ? count : 1;
+}

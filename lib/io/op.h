@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * op - running one I/O operation. Feature files (io/net.c, io/file.c ...) fill a weft_op (sched/backend.h) on
+ * their caller's stack and call weft_op_run: the caller's checkpoint, counting on the descriptor,
+ * submitting to the ring of the current worker, parking, and the mapping of cancels to codes.
+ */
+#ifndef WEFT_LIB_IO_OP_H
+#define WEFT_LIB_IO_OP_H
+
+#include "sched/backend.h"
+
+extern const struct weft_backend weft_backend_uring;
+
+/* -- for the I/O calls -------------------------------------------------------------------------- */
+
+/*
+ * Run op on the calling task: [S]. Its final result (>= 0 or -errno); -ECANCELED or -ETIMEDOUT at
+ * entry before any effect; once submitted, a cancel or deadline asks the kernel to cancel it and the
+ * final completion decides: a result wins; when the kernel answers -ECANCELED or -EINTR for our
+ * cancel, the code that was pending is returned; -EBADF when weft_close ended it. -EPERM outside a task.
+ */
+int64_t weft_op_run(struct weft_op *op);
+
+/* The same, deaf to cancel and deadlines (weft_close). Spends no checkpoint. */
+int64_t weft_op_run_deaf(struct weft_op *op);
+
+/* weft has just obtained fd from the kernel: clear what an earlier user of the number left. */
+void weft_fd_opened(int fd);
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker - a thread, its queue, its ring, its timers, its pools. Engine only: features see
+ * sched/wait.h and sched/task.h.
+ *
+ * Who may touch a worker: its own thread while `inside` is set, which is whenever the scheduler's
+ * loop or a call of the library runs there; or the monitor, after it has set CLAIMED in `attention`,
+ * made every thread pass a barrier (membarrier) and found `inside` clear. User code runs with
+ * inside clear, so a worker stuck in a long computation can be helped: its completions reaped, its
+ * timers fired, its ready work given away, without a signal and without an atomic operation on
+ * the way in and out:
+ *
+ *	worker                                  monitor
+ *	inside = 1 (plain store)     WK1        attention |= CLAIMED
+ *	compiler barrier                        membarrier
+ *	attention & CLAIMED? then wait          inside? then give up
+ *
+ * WK1  membarrier makes the worker's store and load one of "both before" or "both after". Weaker:
+ *      owner and monitor change the same list.
+ * WK2  leaving user code's side: release store of inside = 0  ->  monitor: acquire load. Weaker: the
+ *      monitor sees lists half changed. The claim's end is the same edge the other way round.
+ */
+#ifndef WEFT_LIB_SCHED_WORKER_H
+#define WEFT_LIB_SCHED_WORKER_H
+
+#include <pthread.h>
+
+#include <weft/observe.h>
+#include <weft/runtime.h>
+
+#include "sched/backend.h"
+#include "sched/idle.h"
+#include "sched/mail.h"
+#include "sched/queue.h"
+#include "sched/share.h"
+#include "sched/stack.h"
+#include "sched/task.h"
+#include "sched/timer.h"
+
+enum {
+	WEFT_BUDGET = 128,       /* checkpoints before others get a turn */
+	WEFT_STEPS_PER_SERVICE = 61,
+	WEFT_SHARE_BATCH = 64,   /* given away at a time, at most */
+	WEFT_SURPLUS = 8,        /* more than this in the queue and a sleeper is worth waking */
+};
+
+enum weft_attention {
+	WEFT_ATTENTION_CLAIMED = 1, /* the monitor holds the worker, or is about to */
+	WEFT_ATTENTION_STEAL = 2,   /* somebody asks for work; stands until there is some to give */
+	WEFT_ATTENTION_MAIL = 4,
+};
+
+enum weft_after { WEFT_AFTER_NOTHING, WEFT_AFTER_PARK, WEFT_AFTER_POOL };
+
+struct weft_io;
+
+struct weft_counters { /* written by the worker, read by anybody: relaxed */
+	_Atomic(uint64_t) created, done, failed, cancelled, steals, wakeups, switches, io_submitted,
+		stalls, unobserved;
+};
+
+struct weft_worker {
+	/* shared, written by others */
+	_Atomic(uint32_t) attention;
+	/* shared, written by the owner: see the header comment */
+	_Atomic(uint32_t) inside;
+	_Atomic(uint64_t) turns; /* grows whenever the loop picks something: the stall clock */
+	/* the owner's, or the claimer's */
+	struct weft_stack *stack; /* running now */
+	struct weft_runtime *runtime;
+	struct weft_queue queue;
+	struct weft_task_magazine free, spare;
+	uint32_t index;
+	uint32_t steps; /* since the last service */
+	enum weft_after after;
+	struct weft_stack *after_stack; /* what the stack switched away from still needs */
+	struct weft_task *handed;       /* to be run first by the loop on the stack switched to */
+	uint8_t default_flags;          /* of new tasks: WEFT_STAY_ALL */
+	struct weft_stack *pool;        /* free stacks of class 0 */
+	uint32_t pooled;
+	struct weft_stack *reserve;     /* resumes tasks when no stack is to be had */
+	const struct weft_backend *backend;
+	void *backend_state;
+	struct weft_counters counters;
+	struct weft_spin timer_lock;
+	struct weft_wheel wheel;
+	_Atomic(int64_t) next_timer;    /* a bound for the monitor and the loop */
+	uint64_t random;
+	int64_t spin_ns;                /* how long it is worth looking before sleeping */
+	/* inboxes, pushed by anybody */
+	struct weft_inbox inbox;
+	struct weft_share share;
+	/* the thread */
+	struct weft_stack thread_stack; /* where the loop returns to at the end */
+	pthread_t thread;
+	void *alternate_stack;
+	int start_status;
+};
+
+struct weft_runtime {
+	struct weft_worker *workers; /* count of them, fixed */
+	unsigned count;
+	_Atomic(uint32_t) stopping;  /* no new tasks */
+	_Atomic(uint32_t) exiting;   /* workers leave their loops */
+	struct weft_idle *idle;
+	struct weft_stack_pool stacks;
+	struct weft_task_pool tasks;
+	struct weft_io *io; /* what lib/io keeps per runtime */
+	struct weft_spin inject_lock; /* guards the two lists; count is read without it */
+	struct weft_stack_fifo injected;
+	struct weft_list injected_tasks;
+	_Atomic(uint32_t) inject_count;
+	struct weft_task_magazine inject_free; /* descriptors for posts, under the lock */
+	_Atomic(uint64_t) posted, posted_done;
+	_Atomic(uint32_t) stacks_reported;
+	struct weft_config config;
+	char backend_text[96];
+	struct weft_runtime *next; /* all runtimes, for the fault handler and fork */
+	/* monitor */
+	pthread_t monitor;
+	_Atomic(uint32_t) monitor_state;
+	bool monitor_running;
+};
+
+/* The worker whose thread this is, NULL elsewhere. Never inlined: a task may move between two
+ * calls, and compilers keep the address of a thread-local for a whole function. */
+__attribute__((noinline)) struct weft_worker *weft_worker_current(void);
+void weft_worker_set_current(struct weft_worker *worker);
+/* Why there is no current worker: -EOWNERDEAD in a forked child, else -EPERM. */
+int weft_worker_none(void);
+extern _Atomic(uint32_t) weft_forked;
+
+void weft_worker_wait_claim(struct weft_worker *worker);
+
+/* Enter the library: whether it was inside already, for weft_worker_leave. */
+static inline bool weft_worker_enter(struct weft_worker *worker)
+{
+	bool was_inside = weft_load_relaxed(&worker->inside);
+
+#ifdef WEFT_TSAN
+	weft_xchg_seq_cst(&worker->inside, 1);
+#else
+	weft_store_relaxed(&worker->inside, 1); /* WK1 */
+	weft_compiler_barrier();
+#endif
+	if (weft_unlikely(weft_load_acquire(&worker->attention) & WEFT_ATTENTION_CLAIMED))
+		weft_worker_wait_claim(worker);
+	return was_inside;
+}
+
+static inline void weft_worker_leave(struct weft_worker *worker, bool was_inside)
+{
+	if (!was_inside)
+		weft_store_release(&worker->inside, 0); /* WK2 */
+}
+
+static inline void weft_count(_Atomic(uint64_t) *counter)
+{
+	weft_store_relaxed(counter, weft_load_relaxed(counter) + 1);
+}
+
+/* Thread main. Signals readiness through start_status (0 or -errno) and weft_futex_wake. */
+void *weft_worker_main(void *worker);
+int weft_worker_init(struct weft_worker *worker, struct weft_runtime *runtime, unsigned index);
+void weft_worker_finish(struct weft_worker *worker);
+
+/* Inside. Switch away from the running stack; it is parked, queued or pooled as `after` says. */
+void weft_worker_suspend(struct weft_worker *worker, enum weft_after after);
+
+/* Inside. Give up to half of the queue away and wake a sleeper for it. */
+void weft_worker_share(struct weft_worker *worker);
+
+/* Inside. Reap completions, flush submissions, fire timers, read mail; what came became ready. */
+unsigned weft_worker_service(struct weft_worker *worker);
+/* The parts of it that the monitor does for a stuck worker. */
+unsigned weft_worker_fire_timers(struct weft_worker *worker, weft_ns now);
+void weft_worker_read_mail(struct weft_worker *worker);
+
+/* Inside. Run the task on this stack, as a call. */
+void weft_worker_run(struct weft_worker *worker, struct weft_stack *stack, struct weft_task *task);
+
+/* Is anything ready, due or mailed? Anybody, a hint. */
+bool weft_worker_has_work(struct weft_worker *worker);
+
+/* Wake that worker if it sleeps. Any thread. */
+void weft_worker_poke(struct weft_runtime *runtime, int worker);
+/* Hand a ready stack, or an unstarted task, to whichever worker comes first. Any thread. */
+void weft_inject_stack(struct weft_runtime *runtime, struct weft_stack *stack);
+void weft_inject_task(struct weft_runtime *runtime, struct weft_task *task);
+
+/* monitor.c */
+int weft_monitor_start(struct weft_runtime *runtime);
+void weft_monitor_stop(struct weft_runtime *runtime);
+void weft_monitor_wake(struct weft_runtime *runtime);
+
+/* fault.c */
+void weft_fault_install(void);
+void *weft_fault_thread_start(void);
+void weft_fault_thread_stop(void *alternate_stack);
+
+/* report.c */
+void weft_report_task(
+	struct weft_runtime *runtime, int kind, struct weft_task *task, int status, const char *text);
+void weft_report_text(struct weft_runtime *runtime, int kind, int status, const char *text);
+
+/* all runtimes of the process */
+struct weft_runtime *weft_runtimes_lock(void);
+void weft_runtimes_unlock(void);
+
+#endif
