@@ -1,4 +1,17 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * io - files and sockets: POSIX names, POSIX arguments, negative errno values.
+ *
+ * All calls are [S] but where noted, and for tasks only: -EPERM on a plain thread. The call
+ * waits for the kernel whether the descriptor is blocking or not: weft never changes
+ * O_NONBLOCK, never returns -EAGAIN because of it, and never raises SIGPIPE (-EPIPE is
+ * returned). A call that is cancelled while it waits returns -ECANCELED or -ETIMEDOUT only if
+ * the operation had no effect. Besides the codes named here each call returns those of the
+ * system call of its name (section 2 of the manual); -EBADF also when weft_close ended it.
+ *
+ * Descriptors are ordinary ones. close(2) is legal on one with nothing in flight; else use
+ * weft_close.
+ */
 #ifndef WEFT_IO_H
 #define WEFT_IO_H
 
@@ -11,37 +24,132 @@
 
 WEFT_EXTERN_C_BEGIN
 
-enum { WEFT_REUSEPORT = 1 };
+/* flags of weft_listen */
+enum {
+	WEFT_REUSEPORT = 1, /* several listeners share the port (SO_REUSEPORT) */
+};
 
+/*
+ * Transfer up to n bytes at the file's position, as read(2) and write(2) do. Return the number
+ * transferred, which may be less than n; a read returns 0 at end of file.
+ */
 WEFT_API ssize_t weft_read(int fd, void *buf, size_t n);
 WEFT_API ssize_t weft_write(int fd, const void *buf, size_t n);
+
+/* Transfer up to n bytes at offset at; the file's position is neither used nor moved. */
 WEFT_API ssize_t weft_pread(int fd, void *buf, size_t n, off_t at);
 WEFT_API ssize_t weft_pwrite(int fd, const void *buf, size_t n, off_t at);
+
+/* weft_read and weft_write with count buffers, filled or written one after the other. */
 WEFT_API ssize_t weft_readv(int fd, const struct iovec *iov, int count);
 WEFT_API ssize_t weft_writev(int fd, const struct iovec *iov, int count);
+
+/*
+ * Receive or send up to n bytes on a socket; flags are MSG_... ones. Return the number
+ * transferred; 0 from weft_recv is the peer's end of the stream.
+ */
 WEFT_API ssize_t weft_recv(int fd, void *buf, size_t n, int flags);
 WEFT_API ssize_t weft_send(int fd, const void *buf, size_t n, int flags);
+
+/* recvmsg(2) and sendmsg(2). msg and all it points to must stay as they are meanwhile. */
 WEFT_API ssize_t weft_recvmsg(int fd, struct msghdr *msg, int flags);
 WEFT_API ssize_t weft_sendmsg(int fd, const struct msghdr *msg, int flags);
+
+/*
+ * Reads until n bytes have come. Returns n, or less, only at end of file. An error, a cancel
+ * or a deadline in the middle returns its code; what came before lies at the start of buf.
+ */
 WEFT_API ssize_t weft_read_full(int fd, void *buf, size_t n);
+
+/*
+ * Write or send until all n bytes are out. Return n; an error, a cancel or a deadline in the
+ * middle returns its code. *done_or_null is set to the bytes that went out, on every return.
+ */
 WEFT_API ssize_t weft_write_full(int fd, const void *buf, size_t n, size_t *done_or_null);
 WEFT_API ssize_t weft_send_full(int fd, const void *buf, size_t n, int flags,
-				size_t *done_or_null);
+	size_t *done_or_null);
 
+/* socket(2). Returns a descriptor, the caller's to close. */
 WEFT_API int weft_socket(int domain, int type, int protocol);
+
+/*
+ * connect(2); waits until connected. Returns 0; -ECONNREFUSED, -ETIMEDOUT (the kernel's own,
+ * or a deadline) and the like. After a cancel the socket is fit only to be closed.
+ */
 WEFT_API int weft_connect(int fd, const struct sockaddr *addr, socklen_t len);
+
+/*
+ * accept4(2); waits for a connection. addr and len may both be NULL; flags: SOCK_CLOEXEC,
+ * SOCK_NONBLOCK. Returns a descriptor, the caller's to close.
+ */
 WEFT_API int weft_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags);
+
+/* shutdown(2); how is SHUT_RD, SHUT_WR or SHUT_RDWR. Returns 0. */
 WEFT_API int weft_shutdown(int fd, int how);
+
+/*
+ * Ends every operation of this runtime on fd (they return -EBADF, or their result if they had
+ * one), waits for them, then closes: none of them can meet whatever gets the number next.
+ * Always closes, also when the caller is cancelled or timed out.
+ *
+ * Returns 0, or close(2)'s code: -EBADF was not open; -EIO, -ENOSPC, -EDQUOT: closed, but
+ * earlier writes were lost.
+ */
 WEFT_API int weft_close(int fd);
+
+/* openat(2); dirfd may be AT_FDCWD. Returns a descriptor, the caller's to close. */
 WEFT_API int weft_openat(int dirfd, const char *path, int flags, mode_t mode);
+
+/* fsync(2); with flags 1 fdatasync(2): the data only. Returns 0. */
 WEFT_API int weft_fsync(int fd, unsigned flags);
+
+/*
+ * Waits until fd is ready: events as in poll(2) (POLLIN, POLLOUT, ...). For libraries that do
+ * their own I/O. Returns the events that came, POLLERR and POLLHUP among them, always > 0.
+ */
 WEFT_API int weft_poll(int fd, short events);
 
+/*
+ * Creates a listening socket: "127.0.0.1:8080", "[::]:0" (0: a free port), "unix:/path". It is
+ * close-on-exec and, on TCP, takes an address in TIME_WAIT (SO_REUSEADDR). backlog is
+ * listen(2)'s.
+ *
+ * Returns a descriptor, the caller's to close; -EINVAL for an address in no such form or
+ * unknown flags; else the codes of socket, bind and listen: -EADDRINUSE also when the path of
+ * a unix address exists.
+ */
 WEFT_API int weft_listen(const char *address, int backlog, unsigned flags);
+
+/*
+ * Connects a stream socket, close-on-exec, to an address in weft_listen's forms; hosts are
+ * numeric. flags is 0. A cancel or deadline closes what was begun.
+ *
+ * Returns a descriptor, the caller's to close; -EINVAL as weft_listen; else the codes of socket
+ * and connect.
+ */
 WEFT_API int weft_dial(const char *address, unsigned flags);
+
+/*
+ * Writes the local address of a socket, in the form weft_dial takes, NUL-terminated, into the
+ * n bytes at buf. No checkpoint, and allowed on plain threads.
+ *
+ * Returns its length without the NUL; -ENOSPC when it does not fit; -EAFNOSUPPORT for other
+ * families; the codes of getsockname(2).
+ */
 WEFT_API int weft_local_address(int fd, char *buf, size_t n);
+
+/*
+ * Accepts on listen_fd, which stays the caller's, and runs conn(fd, user) in a task for each
+ * connection. weft closes fd when conn returns, whose status is only counted. With max_conns
+ * connections alive it waits for one to end before it accepts; 0 is no limit. Out of
+ * descriptors or memory (-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM), it backs off and goes on.
+ *
+ * Returns only by cancel, deadline or an error of listen_fd itself (-EBADF, -EINVAL,
+ * -ENOTSOCK): it then stops accepting, cancels the connections, waits for them all and returns
+ * that code.
+ */
 WEFT_API int weft_serve(int listen_fd, int (*conn)(int fd, void *user), void *user,
-			unsigned max_conns);
+	unsigned max_conns);
 
 WEFT_EXTERN_C_END
 
