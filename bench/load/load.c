@@ -397,12 +397,14 @@ static void parse_one(const char *name, const char *value)
 static void parse(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--json") == 0)
+		if (strcmp(argv[i], "--json") == 0) {
 			options.json = true;
-		else if (i + 1 < argc)
-			parse_one(argv[i], argv[i + 1]), i++;
-		else
+			continue;
+		}
+		if (i + 1 == argc)
 			usage();
+		parse_one(argv[i], argv[i + 1]);
+		i++;
 	}
 	if (!options.port || !protocol.echo_size == !protocol.request ||
 		protocol.echo_size > PROTOCOL_MESSAGE_MAX || !options.connections ||

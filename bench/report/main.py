@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""main.py BUILD [--quick] [--only X]: measure, print tables, write the report.
+
+bench/run calls it, in a session of its own, once everything is built.
+"""
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+
+import micro
+import page
+import servers
+
+MICRO_HEAD = ('micro benchmark', 'workers', 'median', 'min', 'max', 'unit', 'goal')
+SERVER_HEAD = ('server', 'req/s', 'min', 'max', 'x raw', 'CPU us/req', 'p50 us', 'p99 us',
+               'p99.9 us', 'client CPU')
+
+
+def say(text):
+    if sys.stderr.isatty():
+        print(f'\r\033[K{text} ...', end='', file=sys.stderr, flush=True)
+
+
+def hush():
+    if sys.stderr.isatty():
+        print('\r\033[K', end='', file=sys.stderr, flush=True)
+
+
+def first_line(command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()[0]
+    except (OSError, IndexError):
+        return 'unknown'
+
+
+def cpu_model():
+    with open('/proc/cpuinfo', encoding='utf-8') as lines:
+        for line in lines:
+            if line.startswith('model name'):
+                return line.split(':', 1)[1].strip()
+    return platform.machine()
+
+
+def cpu_times():
+    """(all, idle and waiting, stolen by the hypervisor) ticks since boot."""
+    with open('/proc/stat', encoding='utf-8') as lines:
+        ticks = [int(t) for t in lines.readline().split()[1:9]]
+    return sum(ticks), ticks[3] + ticks[4], ticks[7]
+
+
+def own_group():
+    """More weight for our scheduling group, where the kernel has them and permits it."""
+    try:
+        with open('/proc/self/autogroup', 'w', encoding='ascii') as group:
+            group.write('-19')
+        return 'of its own, weight -19'
+    except OSError:
+        return 'shared: other programs compete'
+
+
+def facts(group):
+    count = len(servers.cpus())
+    return [
+        ('machine', f'{cpu_model()}, {count} CPU{"s" * (count > 1)}'),
+        ('kernel', f'{platform.system()} {platform.release()} {platform.machine()}'),
+        ('compiler', first_line(['cc', '--version']) + ', buildtype release'),
+        ('workers', 'micro: 1 and 2; servers: 1 on CPU 0, load generator on CPU 1'),
+        ('scheduling', group),
+        ('date', time.strftime('%Y-%m-%d %H:%M')),
+    ]
+
+
+def micro_cells(f):
+    if 'failed' in f:
+        return [f['name'], str(f['workers']), 'failed: ' + f['failed'], '', '', '', '']
+    goal = micro.goal(f)
+    return [f['name'], str(f['workers']), f"{f['median']:.2f}", f"{f['min']:.2f}",
+            f"{f['max']:.2f}", f['unit'], '' if goal is None else f'{goal:g}']
+
+
+def server_cells(r):
+    if 'failed' in r:
+        return [r['server'], 'failed: ' + r['failed']] + [''] * 8
+    name = r['server'] + (f", {r['errors']} errors" if r['errors'] else '')
+    return [name, f"{r['rps']['median']:.0f}", f"{r['rps']['min']:.0f}",
+            f"{r['rps']['max']:.0f}", f"{r['ratio']['median']:.3f}" if r['ratio'] else '',
+            f"{r['server_us_per_request']['median']:.2f}", f"{r['p50_us']['median']:.0f}",
+            f"{r['p99_us']['median']:.0f}", f"{r['p999_us']['median']:.0f}",
+            f"{r['own_cpu']['median']:.2f}"]
+
+
+def print_table(head, rows):
+    widths = [max(len(row[i]) for row in [head] + rows if len(row) > i and
+                  not row[min(i, len(row) - 1)].startswith('failed')) for i in range(len(head))]
+    for row in [head] + rows:
+        print('  ' + row[0].ljust(widths[0]) + ''.join(
+            '  ' + cell.rjust(width) for cell, width in zip(row[1:], widths[1:])).rstrip())
+    sys.stdout.flush()
+
+
+def measure(options, results, sections):
+    def wanted(name):
+        return not options.only or options.only in name
+
+    folder = os.path.join(options.build, 'bench')
+    figures = list(micro.run_all(folder, options.quick, wanted, len(servers.cpus()), say))
+    hush()
+    if figures:
+        results['micro'] = figures
+        print_table(list(MICRO_HEAD), [micro_cells(f) for f in figures])
+        sections.append(page.micro_section(figures, MICRO_HEAD, micro_cells))
+    results['servers'] = {}
+    for name, rows in servers.run_all(folder, options.quick, wanted, say):
+        hush()
+        results['servers'][name] = rows
+        print(f'\n{name}')
+        print_table(list(SERVER_HEAD), [server_cells(r) for r in rows])
+        sections.append(page.server_section(name, SERVER_HEAD, rows, server_cells))
+    wrk = list(servers.run_wrk(folder, options.quick, wanted, say))
+    hush()
+    if wrk:
+        results['wrk'] = wrk
+        rows = [[name, f'{rps:.0f}'] for name, rps in wrk]
+        print('\nhttp hello, wrk -t1 -c64')
+        print_table(['server', 'req/s'], rows)
+        sections.append('<h2>http hello, wrk -t1 -c64</h2>' + page.table(['server', 'req/s'], rows))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('build')
+    parser.add_argument('--quick', action='store_true')
+    parser.add_argument('--only', default='')
+    options = parser.parse_args()
+    # The way out is the ordinary one, so that every server that runs is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    start, before = time.monotonic(), cpu_times()
+    about = facts(own_group())
+    for key, value in about:
+        print(f'{key + ":":12}{value}')
+    print()
+    results, sections = {'facts': dict(about)}, []
+    measure(options, results, sections)
+    spent = [b - a for a, b in zip(before, cpu_times())]
+    about.append(('stolen', f'{100 * spent[2] / max(spent[0], 1):.1f} % of CPU time went to '
+                  'the hypervisor'))
+    about.append(('took', f'{time.monotonic() - start:.0f} s'))
+    for key, value in about[-2:]:
+        print(f'{key + ":":12}{value}')
+    report = os.path.join(options.build, 'report.html')
+    page.write(report, about, sections)
+    with open(os.path.join(options.build, 'report.json'), 'w', encoding='utf-8') as out:
+        json.dump(results, out, indent=1)
+    print(f'report: {report}')
+
+
+if __name__ == '__main__':
+    main()

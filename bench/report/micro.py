@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""The micro benchmarks: which programs, with how many workers, and what they are to reach.
+
+Each program prints lines `name workers median min max unit`.
+"""
+import subprocess
+
+BOTH, ONE = (1, 2), (1,)
+
+# program, numbers of workers, arguments of a quick run
+PROGRAMS = (
+    ('fib_serial', ONE, ('--n', '26')),
+    ('fib', BOTH, ('--n', '26')),
+    ('skynet', BOTH, ('--n', '100000')),
+    ('create_join', BOTH, ('--n', '200000')),
+    ('create_many', BOTH, ('--n', '200')),
+    ('uts', BOTH, ('--rounds', '1')),
+    ('await', BOTH, ('--n', '100000')),
+    ('gather', BOTH, ()),
+    ('yield', ONE, ('--n', '200000')),
+    ('pingpong', BOTH, ('--n', '50000')),
+    ('fanin', BOTH, ('--n', '200')),
+    ('mutex', BOTH, ('--n', '200')),
+    ('timeout', ONE, ('--n', '200000')),
+    ('timers', ONE, ('--n', '20000')),
+    ('skynet_chan', BOTH, ('--n', '100000')),
+    ('sleepers', ONE, ('--n', '50000')),
+    ('idle', BOTH, ('--n', '300')),
+)
+
+# Trees that take long enough not to need five rounds.
+ROUNDS = {'uts': '2', 'skynet_chan': '2', 'timers': '2'}
+
+# What weft must reach, by the name in the output: one worker, two workers.
+GOALS = {
+    'fib': (8, 5), 'skynet': (8, 5), 'create_join': (10, 12),
+    'create_1000_join_1000': (12, 15), 'uts_t1': (120, 62), 'create_await': (20, 40),
+    'create_100k_gather': (25, 35), 'yield': (8, 8), 'pingpong': (40, 60),
+    'chan_1000x1000': (15, 35), 'mutex_1000x1000': (12, 24), 'timeout': (40, 40),
+    'skynet_chan': (250, 250), 'sleeper_rss': (4.4, 4.4), 'sleeper_tables': (0.6, 0.6),
+    'sleeper_cpu': (1.6, 1.6), 'idle_cpu': (0, 0), 'idle_wakeups': (0, 0),
+    'task_unstarted': (0.156, 0.156),
+}
+
+TIMEOUT_S = 60
+
+
+def run_program(folder, name, workers, arguments):
+    """The figures of one run: a list of dicts, or one with the reason why there is none."""
+    command = [f'{folder}/micro/micro-{name}', '--workers', str(workers), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return [{'name': name, 'workers': workers, 'failed': f'over {TIMEOUT_S} s'}]
+    except OSError as error:
+        return [{'name': name, 'workers': workers, 'failed': str(error)}]
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ['no message'])[-1]
+        return [{'name': name, 'workers': workers,
+                 'failed': f'status {done.returncode}: {last}'}]
+    figures = []
+    for line in done.stdout.splitlines():
+        what, count, median, low, high, unit = line.split()
+        figures.append({'name': what, 'workers': int(count), 'median': float(median),
+                        'min': float(low), 'max': float(high), 'unit': unit})
+    return figures
+
+
+def run_all(folder, quick, wanted, cpus, say):
+    """Runs what is wanted, one program after the other; yields its figures."""
+    for name, workers, quick_arguments in PROGRAMS:
+        if not wanted('micro ' + name):
+            continue
+        arguments = quick_arguments if quick else ('--rounds', ROUNDS.get(name, '5'))
+        for count in workers:
+            if count <= cpus:
+                say(f'micro {name}, {count} worker{"s" * (count > 1)}')
+                yield from run_program(folder, name, count, arguments)
+
+
+def goal(figure):
+    """What this figure is to be at most, or None."""
+    pair = GOALS.get(figure['name'])
+    return pair[figure['workers'] > 1] if pair else None

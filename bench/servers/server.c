@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * server - start, serve, stop: weft_listen, weft_serve in a task of its own, and another
+ * task that reads the signals and cancels the first.
+ */
+#include "server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { BACKLOG = 4096 };
+
+struct server_options server_options = {
+	.idle = WEFT_SEC(60),
+	.grace = WEFT_SEC(2),
+};
+
+struct serving {
+	int listener;
+	int signals;
+	int (*connection)(int fd, void *user);
+	struct weft_task *serve;
+};
+
+static int serve(void *arg)
+{
+	struct serving *s = arg;
+
+	return weft_serve(
+		s->listener, s->connection, NULL, server_options.max_connections);
+}
+
+/* Waits for the first signal; later ones find the server stopping already. */
+static int watch_signals(void *arg)
+{
+	struct serving *s = arg;
+	struct signalfd_siginfo info;
+	ssize_t n = weft_read(s->signals, &info, sizeof(info));
+
+	if (n > 0)
+		weft_cancel(s->serve);
+	return n < 0 ? (int)n : 0;
+}
+
+static int run(void *arg)
+{
+	struct serving *s = arg;
+	struct weft_task *serving, *watching;
+	char address[64];
+	int rc;
+
+	snprintf(address, sizeof(address), "127.0.0.1:%u", server_options.port);
+	s->listener = weft_listen(address, BACKLOG, 0);
+	if (s->listener < 0)
+		return s->listener;
+	weft_local_address(s->listener, address, sizeof(address));
+	printf("listening %s\n", address);
+	fflush(stdout);
+
+	serving = weft_create_task(serve, s);
+	s->serve = weft_ref(serving);
+	watching = weft_create_task(watch_signals, s);
+	rc = weft_join(serving);
+	weft_cancel(watching);
+	weft_join(watching);
+	weft_release(s->serve);
+	weft_close(s->listener);
+	return rc == -ECANCELED ? 0 : rc;
+}
+
+int server_send(int fd, const void *buf, size_t n)
+{
+	struct weft_scope grace;
+	size_t sent = 0;
+	ssize_t rc = weft_send_full(fd, buf, n, 0, &sent);
+
+	if (rc == -ECANCELED) {
+		weft_shield_begin(&grace, server_options.grace);
+		rc = weft_send_full(fd, (const char *)buf + sent, n - sent, 0, NULL);
+		weft_scope_end(&grace);
+	}
+	return rc < 0 ? (int)rc : 0;
+}
+
+static void __attribute__((noreturn)) usage(const char *program)
+{
+	fprintf(stderr,
+		"usage: %s [--port N] [--workers N] [--max-connections N] [--idle-ms N] "
+		"[--grace-ms N]\n",
+		program);
+	exit(2);
+}
+
+static void parse(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i += 2) {
+		unsigned number;
+
+		if (i + 1 == argc)
+			usage(argv[0]);
+		number = (unsigned)strtoul(argv[i + 1], NULL, 10);
+		if (strcmp(argv[i], "--port") == 0)
+			server_options.port = number;
+		else if (strcmp(argv[i], "--workers") == 0)
+			server_options.workers = number;
+		else if (strcmp(argv[i], "--max-connections") == 0)
+			server_options.max_connections = number;
+		else if (strcmp(argv[i], "--idle-ms") == 0)
+			server_options.idle = WEFT_MS(number);
+		else if (strcmp(argv[i], "--grace-ms") == 0)
+			server_options.grace = WEFT_MS(number);
+		else
+			usage(argv[0]);
+	}
+}
+
+int server_main(int argc, char **argv, int (*connection)(int fd, void *user))
+{
+	struct weft_config config = WEFT_CONFIG_INIT;
+	struct serving s = {.connection = connection};
+	sigset_t stop;
+	int rc;
+
+	parse(argc, argv);
+	config.workers = server_options.workers;
+	/* Blocked before there are workers, so in all of them: only the descriptor sees
+	 * the signals. */
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &stop, NULL);
+	s.signals = signalfd(-1, &stop, SFD_CLOEXEC);
+	if (s.signals < 0) {
+		perror("signalfd");
+		return 1;
+	}
+	rc = weft_run(run, &s, &config);
+	close(s.signals);
+	if (rc < 0)
+		fprintf(stderr, "%s: %s\n", argv[0], strerror(-rc));
+	return rc < 0;
+}
