@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * op - running one I/O operation. Feature files (io/net.c, io/file.c ...) fill a weft_op (sched/backend.h) on
- * their caller's stack and call weft_op_run: the caller's checkpoint, counting on the descriptor,
- * submitting to the ring of the current worker, parking, and the mapping of cancels to codes.
+ * op - running one I/O operation. Feature files (io/net.c, io/file.c ...) fill a weft_op
+ * (sched/backend.h) on their caller's stack and call weft_op_run: the caller's checkpoint,
+ * counting on the descriptor, submitting to the ring of the current worker, parking, and the
+ * mapping of cancels to codes.
  */
 #ifndef WEFT_LIB_IO_OP_H
 #define WEFT_LIB_IO_OP_H
@@ -10,6 +11,9 @@
 #include "sched/backend.h"
 
 extern const struct weft_backend weft_backend_uring;
+
+/* How often its submission queue was full, and completions overflowed. Any thread. */
+void weft_uring_counts(const void *state, uint64_t *sq_full, uint64_t *cq_overflow);
 
 /* -- for the I/O calls -------------------------------------------------------------------------- */
 

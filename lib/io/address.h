@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * address - socket addresses as text: "127.0.0.1:8080", "[::1]:0", "[fe80::1%eth0]:80",
+ * "unix:/path", "unix:@name" (abstract). Hosts are numeric; names are not looked up here.
+ * For io/listen.c.
+ */
+#ifndef WEFT_LIB_IO_ADDRESS_H
+#define WEFT_LIB_IO_ADDRESS_H
+
+#include <stddef.h>
+#include <sys/socket.h>
+
+struct weft_address {
+	struct sockaddr_storage storage;
+	socklen_t len;
+};
+
+/* 0; -EINVAL for text in none of these forms; -ENAMETOOLONG for a path that does not fit. */
+int weft_address_parse(const char *text, struct weft_address *address);
+
+/* The text for it, NUL-terminated: its length; -ENOSPC; -EAFNOSUPPORT for other families. */
+int weft_address_format(const struct weft_address *address, char *buf, size_t n);
+
+#endif

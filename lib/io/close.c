@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * close - weft_close: ends the operations in flight on a descriptor, waits for them, closes.
+ * The state changes are in io/fd.h; this file walks through them and mails the rings.
+ */
+#include <weft/io.h>
+
+#include <errno.h>
+
+#include <weft/runtime.h>
+#include <weft/task.h>
+
+#include "io/io.h"
+#include "io/uring_compat.h"
+#include "sched/submit.h"
+#include "sched/wait.h"
+
+enum { RETRY_NS = 50 * 1000 };
+
+static void pause_deaf(weft_ns duration)
+{
+	weft_ns until = weft_deadline_from(duration);
+
+	while (weft_now() < until)
+		weft_park(until);
+}
+
+/* Ask every ring that may carry an operation on fd to end it. */
+static void cancel_on_rings(int fd, unsigned rings)
+{
+	struct weft_runtime *runtime = weft_runtime_current();
+	unsigned workers = weft_io_workers();
+
+	for (unsigned worker = 0; worker < workers; worker++) {
+		if (!(rings & (1U << worker % WEFT_FD_RINGS)))
+			continue;
+		while (weft_worker_mail_cancel_fd(runtime, worker, fd) == -ENOMEM)
+			pause_deaf(RETRY_NS); /* the operation must end: no way out */
+	}
+}
+
+/* 0: nothing is in flight and nothing can be; the descriptor is ours to close. */
+static int end_operations(struct weft_fd *entry, int fd, uint64_t *ticket)
+{
+	unsigned rings;
+	int rc;
+
+	while ((rc = weft_fd_close_begin(entry, ticket, &rings)) == -EAGAIN)
+		pause_deaf(
+			RETRY_NS); /* an earlier closer of the number is about to finish */
+	if (rc < 0)
+		return rc;
+	if (rings)
+		cancel_on_rings(fd, rings);
+	return weft_fd_close_wait(entry, *ticket);
+}
+
+int weft_close(int fd)
+{
+	struct weft_op op = {.code = IORING_OP_CLOSE, .fd = fd};
+	struct weft_io *io = weft_io_current();
+	struct weft_fd *entry;
+	uint64_t ticket;
+	int rc;
+
+	if (!io) {
+		rc = weft_checkpoint_enter(); /* says when this is a forked child */
+		return rc < 0 ? rc : -EPERM;
+	}
+	weft_checkpoint_finishing();
+	if (fd < 0)
+		return -EBADF;
+	rc = weft_fd_get(&io->fds, fd, &entry);
+	if (rc == -EBADF)
+		return rc;
+	if (rc < 0) /* no memory for its word, so no operation of ours is on it */
+		return (int)weft_op_run_deaf(&op);
+	rc = end_operations(entry, fd, &ticket);
+	if (rc < 0)
+		return rc;
+	rc = (int)weft_op_run_deaf(&op);
+	weft_fd_close_end(entry, ticket);
+	return rc;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * io - what lib/io keeps per runtime, and what its files share.
+ *
+ * Life:   initialised by the runtime before its workers start, finished after they have ended;
+ *         every operation of the runtime is over by then.
+ * Fields: the descriptor table guards itself (io/fd.h); the counters only ever grow, from any
+ *         worker, and order nothing.
+ */
+#ifndef WEFT_LIB_IO_IO_H
+#define WEFT_LIB_IO_IO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/atomic.h"
+#include "io/fd.h"
+#include "io/op.h"
+
+struct weft_io {
+	struct weft_fd_table fds;
+	_Atomic(uint64_t) connections; /* accepted by weft_serve */
+	_Atomic(uint64_t)
+		connections_failed; /* of these, whose function returned an error */
+};
+
+/* 0 or -errno. A zeroed weft_io may be finished too. */
+int weft_io_init(struct weft_io *io);
+void weft_io_finish(struct weft_io *io);
+
+/*
+ * The first line of an I/O call that makes no operation or several: its checkpoint. 0; a code
+ * to be returned before any effect; -EPERM outside a task.
+ */
+int weft_io_enter(void);
+
+/* weft_op_run without the checkpoint: it looks whether something is pending, but spends nothing and
+ * does not yield. For the operations of a call that began with weft_io_enter. In a task. */
+int64_t weft_op_run_again(struct weft_op *op);
+
+/*
+ * weft_op_run_again, but an -EAGAIN, which the kernel answers for an O_NONBLOCK descriptor, is
+ * followed by a wait for those poll events and another attempt.
+ */
+int64_t weft_op_run_ready(struct weft_op *op, short events);
+
+/* Wait for those poll events: the events that came, or -errno. No checkpoint. */
+int weft_op_poll(int fd, short events);
+
+/* Wait that long: 0, or the code of a cancel or deadline. No checkpoint. */
+int weft_io_nap(int64_t duration_ns);
+
+/* The largest transfer one operation is asked for; the kernel's own limit. */
+#define WEFT_TRANSFER_MAX ((size_t)0x7ffff000)
+
+static inline uint32_t weft_transfer_len(size_t n)
+{
+	return (uint32_t)(n < WEFT_TRANSFER_MAX ? n : WEFT_TRANSFER_MAX);
+}
+
+static inline uint64_t weft_op_addr(const void *pointer)
+{
+	return (uint64_t)(uintptr_t)pointer;
+}
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * listen - sockets from addresses as text: listening ones, connected ones, and what address
+ * a socket has. The text itself is io/address.c's.
+ */
+#include <weft/io.h>
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+
+#include "io/address.h"
+#include "io/io.h"
+#include "io/sys.h"
+
+static bool is_ip(const struct weft_address *address)
+{
+	return address->storage.ss_family != AF_UNIX;
+}
+
+static int set_options(int fd, const struct weft_address *address, unsigned flags)
+{
+	int rc = 0;
+
+	if (is_ip(address)) {
+		rc = weft_sys_enable(fd, SOL_SOCKET, SO_REUSEADDR);
+		/* accepted sockets inherit it: small answers must not wait for an acknowledgement */
+		weft_sys_enable(fd, IPPROTO_TCP, TCP_NODELAY);
+	}
+	if (rc == 0 && flags & WEFT_REUSEPORT)
+		rc = weft_sys_enable(fd, SOL_SOCKET, SO_REUSEPORT);
+	return rc;
+}
+
+int weft_listen(const char *text, int backlog, unsigned flags)
+{
+	struct weft_address address;
+	int fd, rc;
+
+	if (!text || flags & ~(unsigned)WEFT_REUSEPORT)
+		return -EINVAL;
+	rc = weft_address_parse(text, &address);
+	if (rc < 0)
+		return rc;
+	rc = weft_io_enter();
+	if (rc < 0)
+		return rc;
+	fd = weft_sys_socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	weft_fd_opened(fd);
+	rc = set_options(fd, &address, flags);
+	if (rc == 0)
+		rc = weft_sys_bind(fd, (struct sockaddr *)&address.storage, address.len);
+	if (rc == 0)
+		rc = weft_sys_listen(fd, backlog);
+	if (rc < 0) {
+		weft_sys_close(fd); /* nothing is in flight on it */
+		return rc;
+	}
+	return fd;
+}
+
+int weft_dial(const char *text, unsigned flags)
+{
+	struct weft_address address;
+	int fd, rc;
+
+	if (!text || flags)
+		return -EINVAL;
+	rc = weft_address_parse(text, &address);
+	if (rc < 0)
+		return rc;
+	fd = weft_socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	if (is_ip(&address))
+		weft_sys_enable(fd, IPPROTO_TCP, TCP_NODELAY);
+	rc = weft_connect(fd, (struct sockaddr *)&address.storage, address.len);
+	if (rc < 0) {
+		weft_close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+int weft_local_address(int fd, char *buf, size_t n)
+{
+	struct weft_address address = {.len = sizeof(address.storage)};
+	int rc;
+
+	if (!buf && n)
+		return -EFAULT;
+	rc = weft_sys_getsockname(fd, (struct sockaddr *)&address.storage, &address.len);
+	return rc < 0 ? rc : weft_address_format(&address, buf, n);
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * op - runs one operation for the calling task: counts it on its descriptor, hands it to the
+ * worker's ring, parks until it is done, and says what its result means to the caller.
+ * Knows nothing of rings; the I/O calls beside it know nothing of cancels.
+ */
+#include "io/op.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include <weft/task.h>
+
+#include "io/io.h"
+#include "io/uring_compat.h"
+#include "sched/submit.h"
+#include "sched/wait.h"
+
+enum {
+	CLOSE_RETRY_NS = 50 * 1000, /* while somebody is inside the kernel's close */
+	READY_ATTEMPTS = 8,         /* ready and yet not: after so many, slower */
+	READY_RETRY_NS = 1000 * 1000,
+};
+
+/* What came in the way of an operation. */
+struct interference {
+	bool deaf;    /* nothing may */
+	bool closing; /* weft_close ended it */
+	int pending;  /* the cancel or deadline on account of which it was cancelled */
+};
+
+int weft_io_init(struct weft_io *io)
+{
+	memset(io, 0, sizeof(*io));
+	return 0;
+}
+
+void weft_io_finish(struct weft_io *io)
+{
+	weft_fd_table_finish(&io->fds);
+}
+
+int weft_io_enter(void)
+{
+	int rc = weft_checkpoint_enter();
+
+	if (weft_unlikely(rc < 0))
+		return rc;
+	return weft_likely(weft_io_current()) ? 0 : -EPERM;
+}
+
+int weft_io_nap(int64_t duration_ns)
+{
+	weft_ns until = weft_deadline_from(duration_ns);
+
+	while (weft_now() < until) {
+		int rc = weft_pending();
+
+		if (rc < 0)
+			return rc;
+		weft_park(until);
+	}
+	return 0;
+}
+
+/* Count op on its descriptor. *entry stays NULL for one that has none (AT_FDCWD, -1), which the
+ * kernel judges, and for the close itself, which the closer has made room for. */
+static int begin(struct weft_op *op, struct weft_fd **entry)
+{
+	int rc;
+
+	*entry = NULL;
+	if (op->fd < 0 || op->code == IORING_OP_CLOSE)
+		return 0;
+	rc = weft_fd_get(&weft_io_current()->fds, op->fd, entry);
+	while (rc == 0 && (rc = weft_fd_begin(*entry, weft_io_worker())) == -EAGAIN)
+		rc = weft_io_nap(CLOSE_RETRY_NS);
+	return rc;
+}
+
+/* Look before parking: what was pending and seen already does not end a park. */
+static void wait_until_done(struct weft_op *op, struct interference *why)
+{
+	while (!weft_load_acquire(&op->done)) { /* OP1 */
+		if (!why->deaf && !op->cancel_sent) {
+			why->pending = weft_pending();
+			op->cancel_sent = why->pending < 0;
+			if (op->cancel_sent)
+				weft_io_cancel(op);
+		}
+		if (!weft_load_acquire(&op->done))
+			weft_park(WEFT_FOREVER);
+	}
+}
+
+/* One attempt: submit, wait, uncount. */
+static int64_t attempt(struct weft_op *op, struct interference *why)
+{
+	struct weft_fd *entry;
+	int rc = begin(op, &entry);
+
+	if (rc < 0)
+		return rc;
+	op->cancel_sent = 0;
+	op->parker = weft_parker_self();
+	weft_store_relaxed(&op->done, 0);
+	rc = weft_io_submit(op);
+	if (weft_likely(rc == 0)) {
+		if (weft_unlikely(entry && weft_fd_closing(entry))) /* FD2 */
+			weft_io_cancel(op);
+		wait_until_done(op, why);
+		rc = op->result;
+	}
+	why->closing = entry && weft_fd_end(entry);
+	return rc;
+}
+
+static int64_t run(struct weft_op *op, bool deaf)
+{
+	struct interference why = {.deaf = deaf};
+
+	for (;;) {
+		int64_t result = attempt(op, &why);
+
+		if (weft_likely(result != -ECANCELED && result != -EINTR))
+			return result;
+		if (why.pending < 0)
+			return why.pending;
+		if (why.closing)
+			return -EBADF;
+		if (op->code == IORING_OP_CLOSE)
+			return 0; /* interrupted while it flushed: closed all the same */
+		/* It had no effect and nobody here wanted that: a signal, or a closer's cancel that
+		 * came late and met the number's next owner. Ends with whoever keeps doing it. */
+		if (!deaf && (why.pending = weft_pending()) < 0)
+			return why.pending;
+	}
+}
+
+int64_t weft_op_run(struct weft_op *op)
+{
+	int rc = weft_io_enter();
+
+	return weft_unlikely(rc < 0) ? rc : run(op, false);
+}
+
+int64_t weft_op_run_deaf(struct weft_op *op)
+{
+	return run(op, true);
+}
+
+int64_t weft_op_run_again(struct weft_op *op)
+{
+	int rc = weft_pending();
+
+	return weft_unlikely(rc < 0) ? rc : run(op, false);
+}
+
+static uint32_t poll_mask(short events)
+{
+	uint32_t mask = (uint16_t)events;
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	mask <<= 16; /* the kernel's field is two halves */
+#endif
+	return mask;
+}
+
+int weft_op_poll(int fd, short events)
+{
+	struct weft_op op = {
+		.code = IORING_OP_POLL_ADD,
+		.fd = fd,
+		.op_flags = poll_mask(events),
+	};
+
+	return (int)weft_op_run_again(&op);
+}
+
+int64_t weft_op_run_ready(struct weft_op *op, short events)
+{
+	for (unsigned attempts = 1;; attempts++) {
+		int64_t result = weft_op_run_again(op);
+		int rc;
+
+		if (weft_likely(result != -EAGAIN))
+			return result;
+		rc = weft_op_poll(op->fd, events);
+		if (rc >= 0 && attempts >= READY_ATTEMPTS)
+			rc = weft_io_nap(READY_RETRY_NS);
+		if (rc < 0)
+			return rc;
+	}
+}
+
+void weft_fd_opened(int fd)
+{
+	struct weft_io *io = weft_io_current();
+	struct weft_fd *entry = io && fd >= 0 ? weft_fd_find(&io->fds, fd) : NULL;
+
+	if (entry)
+		weft_fd_reset(entry);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * serve - weft_serve: the accept loop, a task per connection. Built on public calls only: a
+ * group owns the connections, a semaphore counts the room left for more.
+ */
+#include <weft/io.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include <weft/compose.h>
+#include <weft/sync.h>
+#include <weft/task.h>
+
+#include "io/io.h"
+#include "sched/submit.h"
+
+#define PAUSE_MIN WEFT_MS(5) /* out of descriptors or memory: before the next attempt */
+#define PAUSE_MAX WEFT_MS(320)
+
+/* On the stack of weft_serve, which outlives every connection: group_join waits for them. */
+struct server {
+	int (*conn)(int fd, void *user);
+	void *user;
+	struct weft_io *io;
+	bool is_bounded;
+	struct weft_sem room; /* connections that may still be accepted, if bounded */
+	struct weft_group group;
+};
+
+struct connection {
+	struct server *server;
+	int fd;
+};
+
+static int serve_connection(void *arg)
+{
+	struct connection connection = *(struct connection *)arg;
+	struct server *server = connection.server;
+	int status;
+
+	free(arg);
+	status = server->conn(connection.fd, server->user);
+	weft_close(connection.fd);
+	if (status < 0)
+		weft_add_relaxed(&server->io->connections_failed, 1);
+	if (server->is_bounded)
+		weft_sem_release(&server->room, 1);
+	return 0; /* its status is counted, and nobody else's business */
+}
+
+/* A task for the new connection; without one it is closed. */
+static int start(struct server *server, int fd)
+{
+	struct connection *connection = malloc(sizeof(*connection));
+	int rc = -ENOMEM;
+
+	if (connection) {
+		*connection = (struct connection){.server = server, .fd = fd};
+		rc = weft_group_spawn(&server->group, serve_connection, connection);
+	}
+	if (rc < 0) {
+		free(connection);
+		weft_close(fd);
+		return rc;
+	}
+	weft_add_relaxed(&server->io->connections, 1);
+	return 0;
+}
+
+static int accept_one(struct server *server, int listen_fd)
+{
+	int rc = server->is_bounded ? weft_sem_acquire(&server->room, 1) : 0;
+
+	if (rc < 0)
+		return rc;
+	rc = weft_accept(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (rc >= 0)
+		rc = start(server, rc);
+	if (rc < 0 && server->is_bounded)
+		weft_sem_release(&server->room, 1);
+	return rc;
+}
+
+/* The connection failed before it was accepted; see accept(2). */
+static bool is_the_peers(int rc)
+{
+	return rc == -ECONNABORTED || rc == -EPROTO || rc == -ENETDOWN ||
+	       rc == -ENOPROTOOPT || rc == -EHOSTDOWN || rc == -ENONET ||
+	       rc == -EHOSTUNREACH || rc == -ENETUNREACH;
+}
+
+static bool is_scarcity(int rc)
+{
+	return rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS || rc == -ENOMEM;
+}
+
+/* Returns why it stopped. */
+static int accept_loop(struct server *server, int listen_fd)
+{
+	weft_ns pause = PAUSE_MIN;
+
+	for (;;) {
+		int rc = accept_one(server, listen_fd);
+
+		if (is_scarcity(rc)) {
+			rc = weft_sleep(pause);
+			pause = pause < PAUSE_MAX ? 2 * pause : PAUSE_MAX;
+		} else if (rc >= 0) {
+			pause = PAUSE_MIN;
+		}
+		if (rc < 0 && !is_the_peers(rc))
+			return rc;
+	}
+}
+
+int weft_serve(
+	int listen_fd, int (*conn)(int fd, void *user), void *user, unsigned max_conns)
+{
+	struct server server = {.conn = conn, .user = user, .is_bounded = max_conns > 0};
+	int rc;
+
+	if (!conn)
+		return -EINVAL;
+	rc = weft_io_enter();
+	if (rc < 0)
+		return rc;
+	server.io = weft_io_current();
+	weft_sem_init(&server.room, max_conns);
+	weft_group_begin(&server.group, WEFT_GROUP_COLLECT);
+	rc = accept_loop(&server, listen_fd);
+	weft_group_cancel(&server.group);
+	weft_group_join(&server.group);
+	return rc;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sys - the system calls that io makes directly because they do not wait, as functions that
+ * return -errno. Nothing here may suspend, so errno is read on the thread that set it.
+ */
+#ifndef WEFT_LIB_IO_SYS_H
+#define WEFT_LIB_IO_SYS_H
+
+#include <stddef.h>
+#include <sys/socket.h>
+
+/* 0, or -EBADF. */
+int weft_sys_is_open(int fd);
+
+int weft_sys_socket(int domain, int type, int protocol);
+int weft_sys_bind(int fd, const struct sockaddr *addr, socklen_t len);
+int weft_sys_listen(int fd, int backlog);
+int weft_sys_shutdown(int fd, int how);
+int weft_sys_getsockname(int fd, struct sockaddr *addr, socklen_t *len);
+/* Switch a socket option on. */
+int weft_sys_enable(int fd, int level, int option);
+/* SO_ERROR: 0, or the pending error as a negative code. */
+int weft_sys_socket_error(int fd);
+void weft_sys_close(int fd);
+
+#endif
