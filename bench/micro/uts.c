@@ -47,8 +47,8 @@ static void sha1(uint32_t digest[5], const uint32_t *message, unsigned words)
 	memcpy(w, message, words * sizeof(*w));
 	w[words] = 0x80000000;
 	w[15] = words * 32;
-	_Pragma("GCC unroll 64") for (int t = 16; t < 80; t++)
-		w[t] = rotate(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 1);
+	_Pragma("GCC unroll 64") for (int t = 16; t < 80; t++) w[t] =
+		rotate(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 1);
 	ROUNDS(0, 0x5a827999, d ^ (b & (c ^ d)))
 	ROUNDS(20, 0x6ed9eba1, b ^ c ^ d)
 	ROUNDS(40, 0x8f1bbcdc, (b & c) | (d & (b | c)))
