@@ -11,9 +11,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+
+#include "io/sys.h"
 
 #define UNIX_PREFIX "unix:"
 
@@ -71,10 +72,14 @@ static int parse_ip4(const char *host, const char *port, struct weft_address *ad
 /* The interface of "%eth0" or "%2"; 0 if there is none such. */
 static uint32_t scope_of(const char *name)
 {
-	char *end;
-	unsigned long number = strtoul(name, &end, 10);
+	size_t digits = strspn(name, "0123456789");
+	uint32_t number = 0;
 
-	return *name && !*end ? (uint32_t)number : if_nametoindex(name);
+	if (!digits || digits > 9 || name[digits])
+		return weft_sys_interface(name);
+	for (size_t i = 0; i < digits; i++)
+		number = 10 * number + (uint32_t)(name[i] - '0');
+	return number;
 }
 
 static int parse_ip6(char *host, const char *port, struct weft_address *address)

@@ -1,69 +1,97 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sys - system calls with their error in the return value. See sys.h.
+ * sys - system calls with their error in the return value, leaving errno alone. See sys.h.
  */
 #include "io/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <unistd.h>
 
-static int status(int rc)
+/* What the call returned, or its error; errno is put back, since it is the program's. */
+static int status(int rc, int errno_before)
 {
-	return rc < 0 ? -errno : rc;
+	int code = rc < 0 ? -errno : rc;
+
+	errno = errno_before;
+	return code;
 }
 
 __attribute__((noinline)) int weft_sys_is_open(int fd)
 {
-	int rc = status(fcntl(fd, F_GETFD));
+	int before = errno;
+	int rc = status(fcntl(fd, F_GETFD), before);
 
 	return rc < 0 ? rc : 0;
 }
 
 __attribute__((noinline)) int weft_sys_socket(int domain, int type, int protocol)
 {
-	return status(socket(domain, type, protocol));
+	int before = errno;
+
+	return status(socket(domain, type, protocol), before);
 }
 
 __attribute__((noinline)) int weft_sys_bind(
 	int fd, const struct sockaddr *addr, socklen_t len)
 {
-	return status(bind(fd, addr, len));
+	int before = errno;
+
+	return status(bind(fd, addr, len), before);
 }
 
 __attribute__((noinline)) int weft_sys_listen(int fd, int backlog)
 {
-	return status(listen(fd, backlog));
+	int before = errno;
+
+	return status(listen(fd, backlog), before);
 }
 
 __attribute__((noinline)) int weft_sys_shutdown(int fd, int how)
 {
-	return status(shutdown(fd, how));
+	int before = errno;
+
+	return status(shutdown(fd, how), before);
 }
 
 __attribute__((noinline)) int weft_sys_getsockname(
 	int fd, struct sockaddr *addr, socklen_t *len)
 {
-	return status(getsockname(fd, addr, len));
+	int before = errno;
+
+	return status(getsockname(fd, addr, len), before);
 }
 
 __attribute__((noinline)) int weft_sys_enable(int fd, int level, int option)
 {
-	int on = 1;
+	int before = errno, on = 1;
 
-	return status(setsockopt(fd, level, option, &on, sizeof(on)));
+	return status(setsockopt(fd, level, option, &on, sizeof(on)), before);
 }
 
 __attribute__((noinline)) int weft_sys_socket_error(int fd)
 {
-	int error = 0;
+	int before = errno, error = 0;
 	socklen_t len = sizeof(error);
-	int rc = status(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len));
+	int rc = status(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len), before);
 
 	return rc < 0 ? rc : -error;
 }
 
+__attribute__((noinline)) uint32_t weft_sys_interface(const char *name)
+{
+	int before = errno;
+	uint32_t index = if_nametoindex(name);
+
+	errno = before;
+	return index;
+}
+
 __attribute__((noinline)) void weft_sys_close(int fd)
 {
+	int before = errno;
+
 	close(fd);
+	errno = before;
 }

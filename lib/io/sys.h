@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sys - the system calls that io makes directly because they do not wait, as functions that
- * return -errno. Nothing here may suspend, so errno is read on the thread that set it.
+ * return -errno and leave errno as it was. Nothing here may suspend, so errno is read on the
+ * thread that set it.
  */
 #ifndef WEFT_LIB_IO_SYS_H
 #define WEFT_LIB_IO_SYS_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 /* 0, or -EBADF. */
@@ -21,6 +23,8 @@ int weft_sys_getsockname(int fd, struct sockaddr *addr, socklen_t *len);
 int weft_sys_enable(int fd, int level, int option);
 /* SO_ERROR: 0, or the pending error as a negative code. */
 int weft_sys_socket_error(int fd);
+/* The number of a network interface, 0 if there is none such. */
+uint32_t weft_sys_interface(const char *name);
 void weft_sys_close(int fd);
 
 #endif
