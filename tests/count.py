@@ -3,7 +3,7 @@
 """count.py LOG...: add up the test cases in meson's testlog.json files.
 
 Prints the programs that failed, what was skipped, and last `N passed, N failed`; exits 1
-on a failure.
+on a failure, and when nothing ran.
 Criterion and our own runner say how many cases they ran; a program that says nothing is
 one case. A program that failed without naming a failed case (a crash of the runner, a
 timeout) is one failure.
@@ -59,7 +59,7 @@ def main(logs):
     if total[2]:
         print(f'{total[2]} skipped')
     print(f'{total[0]} passed, {total[1]} failed')
-    return 1 if total[1] else 0
+    return 1 if total[1] or not total[0] else 0
 
 
 if __name__ == '__main__':

@@ -68,6 +68,8 @@ printf '%s\n' \
 check "count: adds up every kind of closing line" \
 	says "7 passed, 3 failed" python3 "$count" "$work/log.json"
 check "count: fails when a test failed" notices python3 "$count" "$work/log.json"
+: >"$work/empty.json"
+check "count: fails when nothing ran" notices python3 "$count" "$work/empty.json"
 check "count: fails on a log that is missing" notices python3 "$count" "$work/none.json"
 
 finish
