@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -372,4 +374,52 @@ Test(uring, close_waits_for_what_is_in_flight)
 	uring->close(ring);
 	cr_assert(done(&op));
 	cr_assert_eq(uring->open(memset(ring, 0, uring->size), NULL, 0), 0);
+}
+
+/* The descriptor of the ring, found by what it is. */
+static int ring_descriptor(void)
+{
+	for (int fd = 0; fd < 64; fd++) {
+		char path[32], target[64] = "";
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (readlink(path, target, sizeof(target) - 1) > 0 &&
+			strstr(target, "io_uring"))
+			return fd;
+	}
+	cr_assert_fail("no ring");
+	return -1;
+}
+
+/* Every enter fails while another file is at the ring's number. */
+Test(uring, operations_wait_while_the_kernel_refuses)
+{
+	enum { COUNT = 5 * ENTRIES };
+	static struct weft_op ops[COUNT];
+	static char bytes[COUNT];
+	int fd = ring_descriptor(), kept = dup(fd), null = open("/dev/null", O_RDWR),
+	    ends[2];
+
+	make_pipe(ends);
+	cr_assert_eq(dup2(null, fd), fd);
+	for (int i = 0; i < COUNT; i++) {
+		ops[i] = transfer_op(IORING_OP_READ, ends[0], &bytes[i], 1);
+		submit(&ops[i]);
+	}
+	uring->cancel(ring, &ops[0]);         /* has an entry, its cancel gets none */
+	uring->cancel(ring, &ops[COUNT - 1]); /* has none */
+	settle();
+	cr_assert(uring->has_work(ring));
+	for (int i = 0; i < COUNT - 1; i++)
+		cr_assert(!done(&ops[i]));
+	cr_assert_eq(dup2(kept, fd), fd);
+	cr_assert_eq(finish(&ops[0]), -ECANCELED);
+	cr_assert_eq(finish(&ops[COUNT - 1]), -ECANCELED);
+	settle();
+	cr_assert_eq(uring->in_flight(ring), COUNT - 2);
+	uring->cancel_fd(ring, ends[0]);
+	for (int i = 1; i < COUNT - 1; i++)
+		cr_assert_eq(finish(&ops[i]), -ECANCELED);
+	settle();
+	cr_assert(!uring->has_work(ring));
 }
