@@ -14,6 +14,8 @@ struct weft_spin {
 };
 
 void weft_spin_lock_slow(struct weft_spin *spin);
+/* One step of waiting for another thread's few instructions; yields the processor now and then. */
+void weft_spin_wait(unsigned spins);
 
 /* SP1: acquire; pairs with the release in weft_spin_unlock. */
 static inline void weft_spin_lock(struct weft_spin *spin)

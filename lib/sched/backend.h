@@ -69,6 +69,8 @@ struct weft_backend {
 	 * thread may ask; a hint. */
 	int (*has_work)(const void *state);
 	unsigned (*in_flight)(const void *state);
+	/* The runtime's clock; NULL: CLOCK_MONOTONIC. */
+	int64_t (*clock)(void *state);
 };
 
 #endif

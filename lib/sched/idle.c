@@ -67,14 +67,13 @@ bool weft_idle_search(struct weft_idle *idle, unsigned workers)
 	return true;
 }
 
-int weft_idle_found(struct weft_idle *idle)
+bool weft_idle_found(struct weft_idle *idle)
 {
 	uint64_t before = weft_sub_seq_cst(&idle->counts, WEFT_IDLE_SEARCHING);
 
 	WEFT_DEBUG_ASSERT((before >> 32) > 0);
-	if ((before >> 32) == 1)
-		return weft_idle_notify(idle); /* ID2 */
-	return WEFT_IDLE_NOBODY;
+	weft_fence_seq_cst(); /* ID2 */
+	return (before >> 32) == 1;
 }
 
 void weft_idle_sleep(struct weft_idle *idle, unsigned worker, bool searching)

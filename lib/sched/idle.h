@@ -12,7 +12,8 @@
  *	counts: anybody asleep?             recheck EVERY queue; weft_idle_cancel if there is work
  *
  * ID1  At least one of them sees the other. Weaker: work is queued, all sleep.
- * ID2  The last searcher that finds work wakes one more (weft_idle_found returns it). Without:
+ * ID2  A producer that sees a searcher wakes nobody, so the last searcher that stops with work in
+ *      hand rechecks what is shared and notifies (weft_idle_found, then the same edge as ID1). Without:
  *      a burst is run by one worker while the others sleep.
  * ID3  A woken worker counts as searching from the moment it is chosen, so one publication
  *      wakes one worker, and several publications do not wake all of them.
@@ -59,8 +60,9 @@ bool weft_idle_notify_one(struct weft_idle *idle, unsigned worker);
 
 /* Begin to search; false if enough others do. */
 bool weft_idle_search(struct weft_idle *idle, unsigned workers);
-/* A searcher found work and stops searching. Whom to wake in its place (ID2), or nobody. */
-int weft_idle_found(struct weft_idle *idle);
+/* A searcher found work and stops searching. True: it was the last one, so the caller must recheck
+ * every shared queue now and call weft_idle_notify if one holds work (ID2). */
+bool weft_idle_found(struct weft_idle *idle);
 
 /* Announce sleep; searching: the caller was a searcher and no longer is. The caller must recheck
  * everything afterwards, and then either sleep or call weft_idle_cancel. */

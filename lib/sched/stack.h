@@ -53,7 +53,7 @@ struct weft_stack {
 	struct weft_frame *frame;  /* the running task, hosts beneath it; NULL: only the loop */
 	struct weft_runtime *runtime;
 	struct weft_worker *pin;   /* where it must run, while pins > 0 */
-	char *low;                 /* lowest usable byte */
+	char *low, *high;          /* usable bytes */
 	struct weft_timer timer;
 	struct weft_worker *timer_home; /* whose wheel the timer is armed on */
 	_Atomic(struct weft_task *) edge; /* the task it waits for, for the deadlock walk */
@@ -94,6 +94,10 @@ struct weft_stack *weft_stack_get(
 /* Return a chain of stacks of one class. */
 void weft_stack_put_chain(
 	struct weft_stack_pool *pool, struct weft_stack *first, struct weft_stack *last);
+
+/* The control block of a slab's slot. */
+struct weft_stack *weft_stack_at(
+	const struct weft_stack_pool *pool, const struct weft_stack_slab *slab, uint32_t index);
 
 /* The class whose slot holds stack_size bytes of address space; -EINVAL if none does. */
 int weft_stack_class(const struct weft_stack_pool *pool, size_t stack_size);

@@ -51,7 +51,14 @@ struct weft_watch {
 };
 
 struct weft_watcher {
+	/* watch is NULL when the task's owner is told */
 	void (*done)(struct weft_watcher *watcher, struct weft_watch *watch, struct weft_task *task);
+};
+
+/* The one owner (gather, group) that may embed itself in the descriptor. */
+struct weft_owned {
+	struct weft_watcher *watcher; /* under LOCK of word, or before anybody else can look */
+	struct weft_task *next, *prev; /* the owner's list of members */
 };
 
 enum weft_claim {
@@ -68,7 +75,6 @@ enum weft_task_flag {
 	WEFT_TASK_OWN_SITE = 8,  /* site was allocated for this task */
 	WEFT_TASK_LARGE = 16,    /* needs a stack of class `large` */
 	WEFT_TASK_FAILED = 32,   /* one of the immortal tasks that could not be created */
-	WEFT_TASK_OWNED = 64,    /* the embedded watch is taken */
 	WEFT_TASK_SHARED = 128,  /* others than the handle's holder may cancel it: a group's member */
 };
 
@@ -80,23 +86,23 @@ struct weft_task {
 	_Atomic(uint8_t) claim;
 	uint8_t flags;
 	uint8_t large;
-	uint8_t unused;
+	uint8_t name_argument; /* which argument of the spawning call names it */
 	uint32_t batch; /* which batch of its home's private list */
 	struct weft_worker *home;
 	_Atomic(struct weft_stack *) stack;
 	struct weft_watch *watches; /* newest first */
-	struct weft_watch own;      /* for the owner: gather, group, race */
+	struct weft_owned own;
 	void *value;
 	weft_drop drop;
 	const char *site;
-	int status;
-	uint32_t generation; /* odd while in use */
+	int status; /* until the end: the owner's number for the task; complete moves it to batch */
+	_Atomic(uint32_t) generation; /* odd while in use */
 };
 static_assert(sizeof(struct weft_task) <= 128, "two cache lines");
 
 #define WEFT_WORD_DONE UINT64_C(1)
 #define WEFT_WORD_LOCK UINT64_C(2)
-#define WEFT_WORD_WATCHED UINT64_C(4)
+#define WEFT_WORD_WATCHED UINT64_C(4) /* own.watcher or watches is set */
 #define WEFT_WORD_CANCEL UINT64_C(8)
 #define WEFT_WORD_SEEN UINT64_C(16) /* somebody looked at the failure */
 #define WEFT_WORD_REF (UINT64_C(1) << 32)
@@ -108,6 +114,11 @@ static inline bool weft_task_done(const struct weft_task *task)
 	return weft_load_acquire(&((struct weft_task *)task)->word) & WEFT_WORD_DONE;
 }
 
+static inline void weft_task_next_generation(struct weft_task *task)
+{
+	weft_store_relaxed(&task->generation, weft_load_relaxed(&task->generation) + 1);
+}
+
 /* -- for features ------------------------------------------------------------------------------ */
 
 /* A fresh descriptor of the current worker with refs references, cancel and watches clear; NULL
@@ -116,6 +127,8 @@ struct weft_task *weft_task_new(
 	const char *site, weft_fn fn, void *arg, const struct weft_attr *attr, unsigned refs, int *error);
 /* Queue it on the current worker (or mail it to the worker it is pinned to). */
 void weft_task_start(struct weft_task *task);
+/* Undo weft_task_new: it was not started and nobody has seen it. */
+void weft_task_abandon(struct weft_task *task);
 /* new and start with the default attributes, the hot path. */
 struct weft_task *weft_task_spawn(const char *site, weft_fn fn, void *arg, unsigned refs, int *error);
 
@@ -126,6 +139,15 @@ struct weft_task *weft_task_failure(int error);
 bool weft_task_watch(struct weft_task *task, struct weft_watch *watch, struct weft_watcher *watcher);
 /* True: unlinked, done will not run. False: done has run or is running (weft_task_settled). */
 bool weft_task_unwatch(struct weft_task *task, struct weft_watch *watch);
+
+/*
+ * Tell watcher through the place in the descriptor. WATCHING; ENDED: it has ended already; TAKEN: it has
+ * an owner there already.
+ */
+enum weft_own_result { WEFT_OWN_WATCHING, WEFT_OWN_ENDED, WEFT_OWN_TAKEN };
+enum weft_own_result weft_task_own(struct weft_task *task, struct weft_watcher *watcher);
+/* The task that the loop of the current worker would start next, NULL if none. */
+struct weft_task *weft_task_next_here(void);
 
 /* Request a cancel and wake the stack it is on. 1 requested, 0 already done. Any thread. */
 int weft_task_cancel(struct weft_task *task);
@@ -155,6 +177,9 @@ void weft_owner_wait(struct weft_owner *owner, _Atomic(uint32_t) *flag);
 /* Look once: forward what is pending already. */
 void weft_owner_look(struct weft_owner *owner);
 
+/* How many workers the calling task's runtime has. */
+unsigned weft_workers_here(void);
+
 /* Drop one reference; observed: the caller has seen the status. */
 void weft_task_unref(struct weft_task *task, bool observed);
 static inline void weft_task_ref(struct weft_task *task)
@@ -167,9 +192,12 @@ void weft_task_observe(struct weft_task *task);
 
 /* The body has returned; called inside the runtime by the worker that ran it. */
 void weft_task_complete(struct weft_worker *worker, struct weft_task *task, int status);
+/* The same when nobody but the caller, its owner, can look: plain stores. */
+void weft_task_complete_private(struct weft_worker *worker, struct weft_task *task, int status);
 
-/* Text of a site: "file.c:12". Name: up to the first top-level comma of what follows its NUL. */
-void weft_task_name(const struct weft_task *task, char *buffer, size_t size);
+/* site.c: the name that a site's text spells (interned, never freed), and a site of its own. */
+const char *weft_site_name(const char *site, unsigned argument);
+char *weft_site_named(const char *site, const char *name);
 
 struct weft_task_magazine {
 	struct weft_task *head;
@@ -196,8 +224,14 @@ struct weft_task_slab {
 struct weft_task *weft_task_pool_get(struct weft_task_pool *pool);
 void weft_task_pool_put(struct weft_task_pool *pool, struct weft_task *magazine);
 void weft_task_pool_finish(struct weft_task_pool *pool);
-/* Call fn for each live, unfinished task with a reference held for the duration of the call. */
+/* Call fn for each task that seems unfinished; it may only read, and only what is type-stable. */
 void weft_task_pool_each(struct weft_task_pool *pool,
-	void (*fn)(struct weft_task *task, void *arg), void *arg);
+	void (*fn)(const struct weft_task *task, void *arg), void *arg);
+/* The same for each descriptor that somebody holds a reference to. */
+void weft_task_pool_each_held(struct weft_task_pool *pool,
+	void (*fn)(const struct weft_task *task, void *arg), void *arg);
+/* Fill in a descriptor fresh from a pool. */
+void weft_task_init(struct weft_task *task, struct weft_worker *home, const char *site, weft_fn fn,
+	void *arg, unsigned refs);
 
 #endif

@@ -59,6 +59,10 @@ int weft_checkpoint_enter(void);
  */
 void weft_checkpoint_finishing(void);
 
+/* Why a call that needs a task cannot be made here: -EPERM, or -EOWNERDEAD in a forked child. */
+int weft_no_task(void);
+bool weft_in_forked_child(void);
+
 /* What is pending for the calling task right now: 0, -ECANCELED or -ETIMEDOUT. Marks the scope
  * that the -ETIMEDOUT is on account of. Does not yield, never suspends. 0 in a plain thread. */
 int weft_pending(void);
@@ -80,6 +84,8 @@ void weft_unpark(struct weft_parker *parker);
  */
 int weft_wait_edge_enter(struct weft_task *owner);
 void weft_wait_edge_leave(void);
+/* Whether that task waits for the caller now; publishes nothing. 0 or -EDEADLK. */
+int weft_wait_edge_check(struct weft_task *task);
 
 /* -- a FIFO of waiters under a lock of the feature's ------------------------------------------- */
 

@@ -56,7 +56,7 @@ struct weft_io;
 
 struct weft_counters { /* written by the worker, read by anybody: relaxed */
 	_Atomic(uint64_t) created, done, failed, cancelled, steals, wakeups, switches, io_submitted,
-		stalls, unobserved;
+		unobserved;
 };
 
 struct weft_worker {
@@ -87,6 +87,7 @@ struct weft_worker {
 	_Atomic(int64_t) next_timer;    /* a bound for the monitor and the loop */
 	uint64_t random;
 	int64_t spin_ns;                /* how long it is worth looking before sleeping */
+	bool searching;                 /* counted as a searcher in runtime->idle */
 	/* inboxes, pushed by anybody */
 	struct weft_inbox inbox;
 	struct weft_share share;
@@ -105,21 +106,24 @@ struct weft_runtime {
 	struct weft_idle *idle;
 	struct weft_stack_pool stacks;
 	struct weft_task_pool tasks;
+	size_t room; /* stack bytes a task run in place must find */
 	struct weft_io *io; /* what lib/io keeps per runtime */
 	struct weft_spin inject_lock; /* guards the two lists; count is read without it */
 	struct weft_stack_fifo injected;
 	struct weft_list injected_tasks;
 	_Atomic(uint32_t) inject_count;
-	struct weft_task_magazine inject_free; /* descriptors for posts, under the lock */
-	_Atomic(uint64_t) posted, posted_done;
+	_Atomic(uint64_t) posted;    /* tasks created from outside */
+	_Atomic(uint32_t) posting;   /* threads between their look at stopping and the injector */
 	_Atomic(uint32_t) stacks_reported;
 	struct weft_config config;
 	char backend_text[96];
-	struct weft_runtime *next; /* all runtimes, for the fault handler and fork */
 	/* monitor */
 	pthread_t monitor;
 	_Atomic(uint32_t) monitor_state;
+	struct watched *watched;     /* monitor.c's notes, one per worker */
 	bool monitor_running;
+	_Atomic(uint64_t) stalls;
+	_Atomic(uint32_t) registered; /* its place in weft_runtimes, plus one */
 };
 
 /* The worker whose thread this is, NULL elsewhere. Never inlined: a task may move between two
@@ -159,6 +163,12 @@ static inline void weft_count(_Atomic(uint64_t) *counter)
 	weft_store_relaxed(counter, weft_load_relaxed(counter) + 1);
 }
 
+/* The same for a counter whose value tells that something else has happened before. */
+static inline void weft_count_release(_Atomic(uint64_t) *counter)
+{
+	weft_store_release(counter, weft_load_relaxed(counter) + 1);
+}
+
 /* Thread main. Signals readiness through start_status (0 or -errno) and weft_futex_wake. */
 void *weft_worker_main(void *worker);
 int weft_worker_init(struct weft_worker *worker, struct weft_runtime *runtime, unsigned index);
@@ -167,8 +177,16 @@ void weft_worker_finish(struct weft_worker *worker);
 /* Inside. Switch away from the running stack; it is parked, queued or pooled as `after` says. */
 void weft_worker_suspend(struct weft_worker *worker, enum weft_after after);
 
-/* Inside. Give up to half of the queue away and wake a sleeper for it. */
-void weft_worker_share(struct weft_worker *worker);
+/* Inside. Give up to half of the queue away if somebody searches for work, or if there is enough
+ * of it to be worth waking a sleeper. */
+void weft_worker_offer(struct weft_worker *worker);
+/* Whether that is worth a look. */
+static inline bool weft_worker_may_offer(const struct weft_worker *worker)
+{
+	return (weft_load_relaxed(&((struct weft_worker *)worker)->attention) &
+		       WEFT_ATTENTION_STEAL) ||
+		worker->queue.tasks + worker->queue.ready.count > WEFT_SURPLUS;
+}
 
 /* Inside. Reap completions, flush submissions, fire timers, read mail; what came became ready. */
 unsigned weft_worker_service(struct weft_worker *worker);
@@ -203,8 +221,11 @@ void weft_report_task(
 	struct weft_runtime *runtime, int kind, struct weft_task *task, int status, const char *text);
 void weft_report_text(struct weft_runtime *runtime, int kind, int status, const char *text);
 
-/* all runtimes of the process */
-struct weft_runtime *weft_runtimes_lock(void);
-void weft_runtimes_unlock(void);
+void weft_report_named(struct weft_runtime *runtime, int kind, const char *name, const char *site,
+	int status, const char *text);
+
+/* The process's runtimes, for the fault handler and fork: a slot is NULL or a live runtime. */
+enum { WEFT_RUNTIMES_MAX = 64 };
+extern _Atomic(struct weft_runtime *) weft_runtimes[WEFT_RUNTIMES_MAX];
 
 #endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gather - wait for all; the first failure cancels the others.
+ *
+ * Members that have not started are run in place, in the order the loop would take them. The
+ * first failure is acted upon by whoever completes that member: the gathering task may be
+ * hosting another one at that moment.
+ *
+ * Life: on the caller's stack. `left` counts members whose completer has not finished here, plus one for
+ *       the caller while it registers; the completer that brings it to zero sets `over` as its last
+ *       touch.
+ */
+#include <weft/compose.h>
+#include <weft/task.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "sched/task.h"
+#include "sched/wait.h"
+
+/* For members that somebody else owns already. */
+struct extra {
+	struct extra *next;
+	struct weft_watch watch;
+};
+
+struct gather {
+	struct weft_watcher watcher;
+	struct weft_owner owner;
+	struct weft_parker *parker;
+	struct weft_task *const *tasks;
+	size_t n;
+	unsigned flags;
+	struct extra *extras;
+	_Atomic(int) first; /* the first failure to happen */
+	_Atomic(size_t) left;
+	_Atomic(uint32_t) over; /* GA1: release by the last completer, acquire by the caller */
+};
+
+static void cancel_all(struct gather *gather)
+{
+	for (size_t i = 0; i < gather->n; i++)
+		weft_task_cancel(gather->tasks[i]);
+}
+
+static void on_pending(struct weft_owner *owner, int code)
+{
+	(void)code;
+	cancel_all(weft_container_of(owner, struct gather, owner));
+}
+
+/* True if this is the first failure of a gather that cancels. */
+static bool note_failure(struct gather *gather, int status)
+{
+	int none = 0;
+
+	return status < 0 && weft_cas_acq_rel(&gather->first, &none, status) &&
+		!(gather->flags & WEFT_GATHER_ALL);
+}
+
+static void settle(struct gather *gather)
+{
+	struct weft_parker *parker = gather->parker;
+
+	if (weft_sub_acq_rel(&gather->left, 1) != 1)
+		return;
+	weft_store_release(&gather->over, 1); /* GA1 */
+	weft_unpark(parker);
+}
+
+static void one_ended(
+	struct weft_watcher *watcher, struct weft_watch *watch, struct weft_task *task)
+{
+	struct gather *gather = weft_container_of(watcher, struct gather, watcher);
+
+	(void)watch;
+	if (weft_unlikely(note_failure(gather, task->status)))
+		cancel_all(gather);
+	settle(gather);
+}
+
+static int watch_extra(struct gather *gather, struct weft_task *task)
+{
+	struct extra *extra = malloc(sizeof(*extra));
+
+	if (!extra)
+		return -ENOMEM;
+	extra->next = gather->extras;
+	gather->extras = extra;
+	weft_add_acq_rel(&gather->left, 1);
+	if (!weft_task_watch(task, &extra->watch, &gather->watcher)) {
+		note_failure(gather, task->status);
+		settle(gather);
+	}
+	return 0;
+}
+
+static int watch(struct gather *gather, struct weft_task *task)
+{
+	if (task->own.watcher == &gather->watcher)
+		return 0; /* the same task again */
+	weft_add_relaxed(&gather->left, 1);
+	switch (weft_task_own(task, &gather->watcher)) {
+	case WEFT_OWN_WATCHING:
+		return 0;
+	case WEFT_OWN_ENDED:
+		note_failure(gather, task->status);
+		weft_sub_acq_rel(&gather->left, 1);
+		return 0;
+	case WEFT_OWN_TAKEN:
+		weft_sub_acq_rel(&gather->left, 1);
+		return watch_extra(gather, task);
+	}
+	return 0;
+}
+
+/* Run members in place for as long as the loop would start one next anyway. */
+static void run_in_place(struct gather *gather)
+{
+	for (;;) {
+		struct weft_task *task = weft_task_next_here();
+
+		if (!task || task->own.watcher != &gather->watcher)
+			return;
+		weft_checkpoint_finishing();
+		weft_owner_look(&gather->owner);
+		if (!weft_task_run_here(task, &gather->owner, true))
+			return;
+	}
+}
+
+static int result(const struct gather *gather, int *statuses)
+{
+	bool all_succeeded = true;
+
+	for (size_t i = 0; i < gather->n; i++) {
+		int status = gather->tasks[i]->status;
+
+		if (status < 0) {
+			all_succeeded = false;
+			weft_task_observe(gather->tasks[i]);
+		}
+		if (statuses)
+			statuses[i] = status;
+	}
+	if (gather->owner.code && !all_succeeded)
+		return gather->owner.code;
+	return gather->flags & WEFT_GATHER_ALL ? 0 : gather->first;
+}
+
+static int check(struct weft_task *const *tasks, size_t n)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = tasks[i] ? weft_wait_edge_check(tasks[i]) : -EINVAL;
+	return rc;
+}
+
+/* A member for which there was no memory to watch it: waited for one after the other, at the end. */
+static void wait_for_the_rest(struct gather *gather, size_t from)
+{
+	for (size_t i = from; i < gather->n; i++) {
+		while (!weft_task_done(gather->tasks[i])) {
+			weft_owner_look(&gather->owner);
+			if (weft_await(gather->tasks[i]) < 0 && !weft_task_done(gather->tasks[i]))
+				weft_park(weft_deadline_from(WEFT_MS(1)));
+		}
+		if (note_failure(gather, gather->tasks[i]->status))
+			cancel_all(gather);
+	}
+}
+
+int weft_gather(struct weft_task *const *tasks, size_t n, int *statuses, unsigned flags)
+{
+	struct gather gather = {
+		.watcher.done = one_ended,
+		.owner.on_pending = on_pending,
+		.tasks = tasks,
+		.n = n,
+		.flags = flags,
+		.left = 1,
+	};
+	size_t watched = 0;
+	int rc;
+
+	if ((!tasks && n > 0) || (flags & ~(unsigned)WEFT_GATHER_ALL))
+		return -EINVAL;
+	if (weft_in_forked_child())
+		return -EOWNERDEAD;
+	rc = check(tasks, n);
+	if (rc < 0 || n == 0)
+		return rc;
+	gather.parker = weft_parker_self();
+	if (!gather.parker)
+		return -ENOMEM;
+	weft_checkpoint_finishing();
+	while (watched < n && watch(&gather, tasks[watched]) == 0)
+		watched++;
+	if (gather.first && !(flags & WEFT_GATHER_ALL))
+		cancel_all(&gather);
+	weft_owner_look(&gather.owner);
+	run_in_place(&gather);
+	settle(&gather); /* registered: the caller's own count */
+	weft_owner_wait(&gather.owner, &gather.over);
+	wait_for_the_rest(&gather, watched);
+	while (gather.extras) {
+		struct extra *next = gather.extras->next;
+
+		free(gather.extras);
+		gather.extras = next;
+	}
+	return result(&gather, statuses);
+}

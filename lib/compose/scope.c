@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scope - deadlines and shields of the calling task, and its own view of a cancel. What is pending
+ * is worked out in sched/frame.c.
+ */
+#include <weft/cancel.h>
+#include <weft/task.h>
+
+#include <errno.h>
+
+#include "sched/frame.h"
+#include "sched/wait.h"
+
+static struct weft_scope_state *state_of(struct weft_scope *scope)
+{
+	return (struct weft_scope_state *)scope;
+}
+
+static struct weft_stack *own_stack(void)
+{
+	return (struct weft_stack *)weft_parker_self();
+}
+
+static void begin(struct weft_scope *scope, enum weft_scope_kind kind, weft_ns duration)
+{
+	struct weft_frame *frame = weft_frame_current();
+	struct weft_scope_state *state = state_of(scope);
+
+	if (!frame || !scope)
+		return;
+	state->outer = frame->scopes;
+	state->task = frame->task;
+	state->kind = kind;
+	state->delivered = 0;
+	state->until = weft_deadline_from(duration);
+	frame->scopes = state;
+	weft_stack_scopes_changed(own_stack());
+}
+
+void weft_deadline_begin(struct weft_scope *scope, weft_ns from_now)
+{
+	begin(scope, WEFT_SCOPE_DEADLINE, from_now);
+}
+
+void weft_shield_begin(struct weft_scope *scope, weft_ns at_most)
+{
+	begin(scope, WEFT_SCOPE_SHIELD, at_most);
+}
+
+void weft_deadline_move(struct weft_scope *scope, weft_ns from_now)
+{
+	struct weft_frame *frame = weft_frame_current();
+
+	if (!frame || !scope || state_of(scope)->task != frame->task)
+		return;
+	state_of(scope)->until = weft_deadline_from(from_now);
+	weft_stack_scopes_changed(own_stack());
+}
+
+int weft_scope_end(struct weft_scope *scope)
+{
+	struct weft_frame *frame = weft_frame_current();
+
+	if (!frame)
+		return weft_no_task();
+	if (!scope || frame->scopes != state_of(scope))
+		return -EINVAL;
+	frame->scopes = state_of(scope)->outer;
+	weft_stack_scopes_changed(own_stack());
+	return state_of(scope)->delivered != 0;
+}
+
+int weft_cancelled(void)
+{
+	struct weft_frame *frame = weft_frame_current();
+
+	return frame && weft_frame_cancelled(frame);
+}
+
+int weft_uncancel(void)
+{
+	struct weft_frame *frame = weft_frame_current();
+
+	if (!frame)
+		return weft_no_task();
+	if (!weft_frame_cancelled(frame))
+		return 0;
+	weft_and_acq_rel(&frame->task->word, ~WEFT_WORD_CANCEL);
+	frame->absorbed_end = weft_frame_at_end(frame);
+	return 1;
+}

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * runtime - starts and stops everything, and owns the workers. The only file that knows all rooms.
+ *
+ * Shutdown, step by step: stopping is set (no new tasks; every task now sees a cancel), all stacks are
+ * told, the ends are awaited; then exiting is set, the workers leave their loops, drain their rings
+ * and end; then memory goes, in the reverse order of making.
+ */
+#include <weft/observe.h>
+#include <weft/runtime.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sys.h"
+#include "io/io.h"
+#include "sched/frame.h"
+#include "sched/worker.h"
+
+_Atomic(struct weft_runtime *) weft_runtimes[WEFT_RUNTIMES_MAX];
+
+static const size_t STACK_SIZE_DEFAULT = 256 * 1024;
+static const size_t STACK_SIZE_MOST = (size_t)1 << 30;
+static const weft_ns STALL_DEFAULT = 10 * 1000 * 1000;
+static const unsigned RING_ENTRIES_MOST = 32768;
+
+/* -- fork -------------------------------------------------------------------------------------- */
+
+/* The child has one thread and none of the workers: whatever it calls says -EOWNERDEAD. */
+static void in_forked_child(void)
+{
+	for (unsigned i = 0; i < WEFT_RUNTIMES_MAX; i++) {
+		if (weft_load_relaxed(&weft_runtimes[i]))
+			weft_store_relaxed(&weft_forked, 1);
+	}
+	weft_worker_set_current(NULL);
+}
+
+static void install_fork_handler(void)
+{
+	pthread_atfork(NULL, NULL, in_forked_child);
+}
+
+/* -- configuration ----------------------------------------------------------------------------- */
+
+static int read_config(const struct weft_config *given, struct weft_config *config)
+{
+	const unsigned known =
+		WEFT_NO_URING | WEFT_REQUIRE_URING | WEFT_PIN_WORKERS | WEFT_STAY_ALL;
+
+	memset(config, 0, sizeof(*config));
+	if (given) {
+		if (given->size < sizeof(size_t) || given->size > sizeof(*config))
+			return -EINVAL;
+		memcpy(config, given, given->size);
+	}
+	if ((config->flags & ~known) || config->workers > WEFT_WORKERS_MAX ||
+		config->ring_entries > RING_ENTRIES_MOST)
+		return -EINVAL;
+	if (config->flags & WEFT_NO_URING)
+		return config->flags & WEFT_REQUIRE_URING ? -EINVAL : -ENOTSUP;
+	if (!config->workers)
+		config->workers = weft_sys_processors();
+	if (config->workers > WEFT_WORKERS_MAX)
+		config->workers = WEFT_WORKERS_MAX;
+	if (!config->stack_size)
+		config->stack_size = STACK_SIZE_DEFAULT;
+	if (config->stack_size < WEFT_STACK_MIN || config->stack_size > STACK_SIZE_MOST)
+		return -EINVAL;
+	if (!config->stall_report)
+		config->stall_report = STALL_DEFAULT;
+	return 0;
+}
+
+/* -- start ------------------------------------------------------------------------------------- */
+
+static bool add_to_process(struct weft_runtime *runtime)
+{
+	for (unsigned i = 0; i < WEFT_RUNTIMES_MAX; i++) {
+		struct weft_runtime *none = NULL;
+
+		if (weft_cas_acq_rel(&weft_runtimes[i], &none, runtime)) {
+			weft_store_relaxed(&runtime->registered, i + 1);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void remove_from_process(struct weft_runtime *runtime)
+{
+	uint32_t place = weft_load_relaxed(&runtime->registered);
+
+	if (place)
+		weft_store_release(&weft_runtimes[place - 1], NULL);
+}
+
+static int start_worker(struct weft_worker *worker)
+{
+	_Atomic(uint32_t) *status = (_Atomic(uint32_t) *)&worker->start_status;
+	int rc;
+
+	weft_store_relaxed(status, 1);
+	rc = -pthread_create(&worker->thread, NULL, weft_worker_main, worker);
+	if (rc < 0)
+		return rc;
+	while (weft_load_acquire(status) == 1)
+		weft_futex_wait(status, 1, -1);
+	rc = (int)weft_load_acquire(status);
+	if (rc < 0)
+		pthread_join(worker->thread, NULL);
+	return rc;
+}
+
+static void end_workers(struct weft_runtime *runtime, unsigned started)
+{
+	weft_store_seq_cst(&runtime->exiting, 1);
+	weft_fence_seq_cst();
+	for (unsigned i = 0; i < started; i++)
+		runtime->workers[i].backend->wake(runtime->workers[i].backend_state);
+	for (unsigned i = 0; i < started; i++)
+		pthread_join(runtime->workers[i].thread, NULL);
+	weft_monitor_stop(runtime);
+}
+
+static void free_runtime(struct weft_runtime *runtime)
+{
+	for (unsigned i = 0; runtime->workers && i < runtime->count; i++)
+		weft_worker_finish(&runtime->workers[i]);
+	if (runtime->io) {
+		weft_io_finish(runtime->io);
+		free(runtime->io);
+	}
+	weft_stack_pool_finish(&runtime->stacks);
+	weft_task_pool_finish(&runtime->tasks);
+	free(runtime->workers);
+	free(runtime->idle);
+	free(runtime);
+}
+
+static int make_parts(struct weft_runtime *runtime)
+{
+	int rc = weft_stack_pool_init(
+		&runtime->stacks, runtime->config.stack_size, runtime->config.stacks_max);
+
+	if (rc < 0)
+		return rc;
+	runtime->room = (runtime->stacks.slot_bytes - WEFT_GUARD_BYTES) / 4 * 3;
+	runtime->idle = calloc(1, sizeof(*runtime->idle));
+	runtime->io = calloc(1, sizeof(*runtime->io));
+	if (!runtime->idle || !runtime->io)
+		return -ENOMEM;
+	rc = weft_io_init(runtime->io);
+	if (rc < 0)
+		return rc;
+	runtime->workers = aligned_alloc(64,
+		(runtime->count * sizeof(struct weft_worker) + 63) / 64 * 64);
+	if (!runtime->workers)
+		return -ENOMEM;
+	memset(runtime->workers, 0, runtime->count * sizeof(struct weft_worker));
+	for (unsigned i = 0; i < runtime->count && rc == 0; i++)
+		rc = weft_worker_init(&runtime->workers[i], runtime, i);
+	return rc;
+}
+
+static int start(struct weft_runtime *runtime)
+{
+	unsigned started = 0;
+	int rc = 0;
+
+	for (; started < runtime->count && rc == 0; started += rc == 0)
+		rc = start_worker(&runtime->workers[started]);
+	if (rc == 0)
+		rc = weft_monitor_start(runtime);
+	if (rc < 0)
+		end_workers(runtime, started);
+	return rc;
+}
+
+int weft_runtime_create(const struct weft_config *given, struct weft_runtime **out)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct weft_runtime *runtime;
+	struct weft_config config;
+	int rc;
+
+	if (!out)
+		return -EINVAL;
+	if (weft_load_relaxed(&weft_forked))
+		return -EOWNERDEAD;
+	rc = read_config(given, &config);
+	if (rc < 0)
+		return rc;
+	pthread_once(&once, install_fork_handler);
+	rc = weft_sys_membarrier_init();
+	if (rc < 0)
+		return rc;
+	weft_fault_install();
+	runtime = calloc(1, sizeof(*runtime));
+	if (!runtime)
+		return -ENOMEM;
+	runtime->config = config;
+	runtime->count = config.workers;
+	snprintf(runtime->backend_text, sizeof(runtime->backend_text), "io_uring");
+	rc = make_parts(runtime);
+	if (rc == 0 && !add_to_process(runtime))
+		rc = -ENOMEM;
+	if (rc == 0)
+		rc = start(runtime);
+	if (rc < 0) {
+		remove_from_process(runtime);
+		free_runtime(runtime);
+		return rc;
+	}
+	*out = runtime;
+	return 0;
+}
+
+/* -- tasks from outside ------------------------------------------------------------------------ */
+
+static struct weft_task *task_from_outside(
+	struct weft_runtime *runtime, const char *site, weft_fn fn, void *arg, unsigned refs)
+{
+	struct weft_task *task = weft_task_pool_get(&runtime->tasks);
+
+	if (!task)
+		return NULL;
+	if (task->node.next) /* the rest of the magazine */
+		weft_task_pool_put(&runtime->tasks, (struct weft_task *)task->node.next);
+	weft_task_init(task, &runtime->workers[0], site, fn, arg, refs);
+	weft_store_relaxed(&task->claim, WEFT_CLAIM_HELD);
+	weft_add_seq_cst(&runtime->posted, 1);
+	return task;
+}
+
+static int post(struct weft_runtime *runtime, const char *site, weft_fn fn, void *arg,
+	unsigned refs, struct weft_task **out)
+{
+	struct weft_task *task;
+
+	if (!runtime || !fn)
+		return -EINVAL;
+	if (weft_load_relaxed(&weft_forked))
+		return -EOWNERDEAD;
+	/* Counted before the look, so that the end waits for it or it sees the end. */
+	weft_add_seq_cst(&runtime->posting, 1);
+	if (weft_load_seq_cst(&runtime->stopping)) {
+		weft_sub_seq_cst(&runtime->posting, 1);
+		return -ESHUTDOWN;
+	}
+	task = task_from_outside(runtime, site, fn, arg, refs);
+	if (task) {
+		if (out)
+			*out = task;
+		weft_inject_task(runtime, task);
+	}
+	weft_sub_seq_cst(&runtime->posting, 1);
+	return task ? 0 : -ENOMEM;
+}
+
+int weft_runtime_post(struct weft_runtime *runtime, weft_fn fn, void *arg)
+{
+	return post(runtime, "weft_runtime_post\0(posted)", fn, arg, 1, NULL);
+}
+
+static int wait_from_outside(struct weft_task *task, weft_ns timeout)
+{
+	int rc = weft_wait_for(task, timeout);
+
+	weft_task_unref(task, true);
+	return rc;
+}
+
+int weft_runtime_call(struct weft_runtime *runtime, weft_fn fn, void *arg, weft_ns timeout)
+{
+	struct weft_task *task;
+	int rc;
+
+	if (weft_worker_current())
+		return -EPERM;
+	rc = post(runtime, "weft_runtime_call\0(called)", fn, arg, 2, &task);
+	return rc < 0 ? rc : wait_from_outside(task, timeout);
+}
+
+/* -- stop -------------------------------------------------------------------------------------- */
+
+/* Ends are read before beginnings: equal sums mean that nothing was left in between. */
+static bool all_ended(struct weft_runtime *runtime)
+{
+	uint64_t ended = 0, begun = 0;
+
+	if (weft_load_seq_cst(&runtime->posting) > 0)
+		return false;
+	for (unsigned i = 0; i < runtime->count; i++)
+		ended += weft_load_acquire(&runtime->workers[i].counters.done);
+	for (unsigned i = 0; i < runtime->count; i++)
+		begun += weft_load_acquire(&runtime->workers[i].counters.created);
+	begun += weft_load_acquire(&runtime->posted);
+	return begun == ended;
+}
+
+static void tell_all_stacks(struct weft_runtime *runtime)
+{
+	struct weft_stack_slab *slab = weft_load_acquire(&runtime->stacks.slabs);
+
+	for (; slab; slab = slab->next) {
+		uint32_t used = weft_load_acquire(&slab->used);
+
+		for (uint32_t i = 0; i < used; i++) {
+			struct weft_stack *stack = weft_stack_at(&runtime->stacks, slab, i);
+
+			weft_add_seq_cst(&stack->epoch, 1);
+			weft_unpark(&stack->parker);
+		}
+	}
+}
+
+static void report_survivor(const struct weft_task *task, void *arg)
+{
+	struct weft_runtime *runtime = arg;
+
+	weft_report_named(runtime, WEFT_REPORT_LEAK,
+		task->flags & WEFT_TASK_OWN_SITE ? "(named)" : weft_name(task), task->site, -ETIMEDOUT,
+		"did not end although it was cancelled");
+}
+
+int weft_runtime_stop(struct weft_runtime *runtime, weft_ns grace)
+{
+	weft_ns until, pause = 20 * 1000;
+
+	if (!runtime)
+		return -EINVAL;
+	if (weft_load_relaxed(&weft_forked))
+		return -EOWNERDEAD;
+	if (weft_runtime_current() == runtime)
+		return -EDEADLK;
+	until = weft_deadline_from(grace);
+	weft_store_seq_cst(&runtime->stopping, 1);
+	weft_fence_seq_cst();
+	for (int rounds = 0; !all_ended(runtime); rounds++) {
+		_Atomic(uint32_t) never = 0;
+
+		if (rounds < 3) /* a task that was just starting may have missed the first */
+			tell_all_stacks(runtime);
+		if (weft_sys_clock() >= until) {
+			weft_task_pool_each(&runtime->tasks, report_survivor, runtime);
+			return -ETIMEDOUT;
+		}
+		weft_futex_wait(&never, 0, pause);
+		if (pause < 1000 * 1000)
+			pause *= 2;
+	}
+	return 0;
+}
+
+static void count_handle(const struct weft_task *task, void *arg)
+{
+	(void)task;
+	++*(unsigned *)arg;
+}
+
+void weft_runtime_destroy(struct weft_runtime *runtime)
+{
+	unsigned handles = 0;
+
+	if (!runtime || weft_load_relaxed(&weft_forked))
+		return;
+	if (weft_runtime_stop(runtime, WEFT_SEC(1)) < 0) {
+		weft_report_text(runtime, WEFT_REPORT_LEAK, -EBUSY,
+			"the runtime is left in place because tasks do not end");
+		return;
+	}
+	end_workers(runtime, runtime->count);
+	remove_from_process(runtime);
+	weft_task_pool_each_held(&runtime->tasks, count_handle, &handles);
+	if (handles > 0) {
+		/* Their descriptors stay valid; only the bulky parts go. */
+		weft_stack_pool_finish(&runtime->stacks);
+		return;
+	}
+	free_runtime(runtime);
+}
+
+int weft_run(weft_fn main_fn, void *arg, const struct weft_config *config)
+{
+	struct weft_runtime *runtime;
+	struct weft_task *task;
+	int rc;
+
+	if (!main_fn)
+		return -EINVAL;
+	if (weft_worker_current())
+		return -EPERM;
+	rc = weft_runtime_create(config, &runtime);
+	if (rc < 0)
+		return rc;
+	rc = post(runtime, "weft_run\0main", main_fn, arg, 2, &task);
+	if (rc == 0)
+		rc = wait_from_outside(task, WEFT_FOREVER);
+	weft_runtime_stop(runtime, WEFT_FOREVER);
+	weft_runtime_destroy(runtime);
+	return rc;
+}
+
+/* -- looking ----------------------------------------------------------------------------------- */
+
+struct weft_runtime *weft_runtime_current(void)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	return worker ? worker->runtime : NULL;
+}
+
+const char *weft_runtime_backend(const struct weft_runtime *runtime)
+{
+	return runtime ? runtime->backend_text : NULL;
+}
+
+const char *weft_version(void)
+{
+	return WEFT_VERSION;
+}
+
+static void add_worker(struct weft_metrics *metrics, struct weft_worker *worker)
+{
+	struct weft_counters *counters = &worker->counters;
+
+	metrics->done += weft_load_relaxed(&counters->done);
+	metrics->created += weft_load_relaxed(&counters->created);
+	metrics->failed += weft_load_relaxed(&counters->failed);
+	metrics->cancelled += weft_load_relaxed(&counters->cancelled);
+	metrics->steals += weft_load_relaxed(&counters->steals);
+	metrics->wakeups += weft_load_relaxed(&counters->wakeups);
+	metrics->switches += weft_load_relaxed(&counters->switches);
+	metrics->io_submitted += weft_load_relaxed(&counters->io_submitted);
+	metrics->unobserved += weft_load_relaxed(&counters->unobserved);
+	metrics->io_inflight += worker->backend->in_flight(worker->backend_state);
+	weft_spin_lock(&worker->timer_lock);
+	metrics->timers += worker->wheel.count;
+	weft_spin_unlock(&worker->timer_lock);
+}
+
+int weft_runtime_metrics(const struct weft_runtime *const_runtime, struct weft_metrics *out)
+{
+	struct weft_runtime *runtime = (struct weft_runtime *)const_runtime;
+	struct weft_metrics metrics = { 0 };
+
+	if (!runtime || !out || out->size < sizeof(size_t) || out->size > sizeof(metrics))
+		return -EINVAL;
+	for (unsigned i = 0; i < runtime->count; i++)
+		add_worker(&metrics, &runtime->workers[i]);
+	metrics.size = out->size;
+	metrics.created += weft_load_relaxed(&runtime->posted);
+	metrics.live = metrics.created > metrics.done ? metrics.created - metrics.done : 0;
+	metrics.stalls = weft_load_relaxed(&runtime->stalls);
+	metrics.ready = weft_load_relaxed(&runtime->inject_count);
+	metrics.connections = weft_load_relaxed(&runtime->io->connections);
+	metrics.connections_failed = weft_load_relaxed(&runtime->io->connections_failed);
+	memcpy(out, &metrics, out->size);
+	return 0;
+}

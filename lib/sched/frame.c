@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frame - what is pending, for whom, and the checkpoint that every [S] call begins with.
+ */
+#include "sched/frame.h"
+
+#include <errno.h>
+
+#include "sched/worker.h"
+
+struct weft_frame *weft_frame_current(void)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	return worker ? worker->stack->frame : NULL;
+}
+
+bool weft_frame_at_end(const struct weft_frame *frame)
+{
+	return weft_load_relaxed(&frame->task->home->runtime->stopping);
+}
+
+bool weft_frame_cancelled(const struct weft_frame *frame)
+{
+	if (weft_load_acquire(&frame->task->word) & WEFT_WORD_CANCEL)
+		return true;
+	return weft_frame_at_end(frame) && !frame->absorbed_end;
+}
+
+int weft_frame_pending(struct weft_frame *frame, weft_ns now, struct weft_scope_state **cause)
+{
+	struct weft_scope_state *scope;
+
+	*cause = NULL;
+	for (scope = frame->scopes; scope; scope = scope->outer) {
+		if (scope->kind == WEFT_SCOPE_SHIELD && now < scope->until)
+			break;
+		if (scope->kind == WEFT_SCOPE_DEADLINE && now >= scope->until &&
+			(!*cause || scope->until < (*cause)->until))
+			*cause = scope;
+	}
+	if (!scope && weft_frame_cancelled(frame))
+		return -ECANCELED; /* beats -ETIMEDOUT */
+	return *cause ? -ETIMEDOUT : 0;
+}
+
+/* When, after now, something of this frame fires or stops being shielded. */
+static weft_ns next_event(const struct weft_frame *frame, weft_ns now)
+{
+	weft_ns next = WEFT_FOREVER;
+
+	for (const struct weft_scope_state *scope = frame->scopes; scope; scope = scope->outer) {
+		if (scope->until > now && scope->until < next)
+			next = scope->until;
+	}
+	return next;
+}
+
+static weft_ns clock_if_scoped(const struct weft_stack *stack)
+{
+	for (const struct weft_frame *frame = stack->frame; frame; frame = frame->below) {
+		if (frame->scopes)
+			return weft_now();
+	}
+	return 0;
+}
+
+/* Only what lies after now: what lies before has been looked at, or will be by force. */
+static void set_next_deadline(struct weft_stack *stack, weft_ns now)
+{
+	stack->deadline = WEFT_FOREVER;
+	for (const struct weft_frame *frame = stack->frame; frame; frame = frame->below) {
+		weft_ns next = frame->scopes ? next_event(frame, now) : WEFT_FOREVER;
+
+		if (next < stack->deadline)
+			stack->deadline = next;
+	}
+}
+
+void weft_stack_scopes_changed(struct weft_stack *stack)
+{
+	set_next_deadline(stack, clock_if_scoped(stack));
+	weft_stack_force_look(stack);
+}
+
+/* A host cannot run: forward what became pending for it to what it owns, once. */
+static void forward(struct weft_frame *host, weft_ns now)
+{
+	struct weft_scope_state *cause;
+	int code;
+
+	if (!host->owner || host->owner->code)
+		return;
+	code = weft_frame_pending(host, now, &cause);
+	if (!code)
+		return;
+	if (cause && code == -ETIMEDOUT)
+		cause->delivered = 1;
+	host->owner->code = code;
+	host->owner->on_pending(host->owner, code);
+}
+
+static void forward_hosts(struct weft_frame *frame, weft_ns now)
+{
+	if (!frame)
+		return;
+	forward_hosts(frame->below, now); /* the bottom one first: it may cancel the next */
+	forward(frame, now);
+}
+
+int weft_stack_look(struct weft_stack *stack)
+{
+	uint32_t epoch = weft_load_seq_cst(&stack->epoch);
+	struct weft_scope_state *cause = NULL;
+	weft_ns now;
+	int code;
+
+	weft_fence_seq_cst(); /* TK3 */
+	now = clock_if_scoped(stack);
+	forward_hosts(stack->frame->below, now);
+	code = weft_frame_pending(stack->frame, now, &cause);
+	set_next_deadline(stack, now);
+	/* Level-triggered: while something is pending every checkpoint comes here. */
+	stack->seen = code ? epoch - 1 : epoch;
+	if (code == -ETIMEDOUT)
+		cause->delivered = 1;
+	return code;
+}
+
+static bool something_new(struct weft_stack *stack)
+{
+	return weft_stack_has_news(stack) ||
+		(stack->deadline != WEFT_FOREVER && weft_now() >= stack->deadline);
+}
+
+/*
+ * The budget is spent: after a look at the ring and the timers, let others run if any are ready.
+ * A call that finishes something does not step back for new tasks: in a fork-join program that would
+ * run the tree breadth first.
+ */
+static void spend(struct weft_worker *worker, struct weft_stack *stack, bool for_new_tasks)
+{
+	bool was_inside = weft_worker_enter(worker);
+
+	stack->budget = WEFT_BUDGET;
+	weft_worker_service(worker);
+	if (worker->queue.ready.count > 0 || worker->queue.yielded.count > 0 ||
+		(for_new_tasks && worker->queue.tasks > 0)) {
+		weft_queue_yield(&worker->queue, stack);
+		weft_worker_suspend(worker, WEFT_AFTER_NOTHING);
+		worker = weft_worker_current();
+	}
+	weft_worker_leave(worker, was_inside);
+}
+
+int weft_checkpoint_enter(void)
+{
+	struct weft_worker *worker = weft_worker_current();
+	struct weft_stack *stack;
+
+	if (weft_unlikely(!worker))
+		return weft_load_relaxed(&weft_forked) ? -EOWNERDEAD : 0;
+	stack = worker->stack;
+	if (weft_likely(!weft_stack_has_news(stack) && stack->deadline == WEFT_FOREVER &&
+		    --stack->budget > 0))
+		return 0;
+	if (something_new(stack)) {
+		int code = weft_stack_look(stack);
+
+		if (code)
+			return code;
+	}
+	if (--stack->budget <= 0) {
+		spend(worker, stack, true);
+		return weft_pending();
+	}
+	return 0;
+}
+
+bool weft_in_forked_child(void)
+{
+	return weft_load_relaxed(&weft_forked);
+}
+
+int weft_no_task(void)
+{
+	return weft_worker_none();
+}
+
+void weft_checkpoint_finishing(void)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	if (worker && --worker->stack->budget <= 0)
+		spend(worker, worker->stack, false);
+}
+
+int weft_pending(void)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	if (!worker || !something_new(worker->stack))
+		return 0;
+	return weft_stack_look(worker->stack);
+}
+
+void weft_owner_look(struct weft_owner *owner)
+{
+	int code;
+
+	if (owner->code)
+		return;
+	code = weft_pending();
+	if (!code)
+		return;
+	owner->code = code;
+	owner->on_pending(owner, code);
+}
+
+void weft_owner_wait(struct weft_owner *owner, _Atomic(uint32_t) *flag)
+{
+	while (!weft_load_acquire(flag)) {
+		weft_owner_look(owner);
+		if (weft_load_acquire(flag))
+			break;
+		weft_park(WEFT_FOREVER);
+	}
+}

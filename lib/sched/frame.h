@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frame - one running task on a stack. Several tasks may sit on one stack: an owner that joins a
+ * child runs it in place, above itself. Only the top one waits; those beneath are hosts. A
+ * frame lies on the C stack of whoever calls the body.
+ *
+ * News (a cancel, a scope that fires) is told to the stack by moving its epoch. The task on top
+ * looks at its next checkpoint or wake-up, for itself and for every host beneath: a host that
+ * became pending forwards that to what it owns, since it cannot run itself.
+ */
+#ifndef WEFT_LIB_SCHED_FRAME_H
+#define WEFT_LIB_SCHED_FRAME_H
+
+#include <weft/cancel.h>
+
+#include "sched/stack.h"
+#include "sched/task.h"
+
+enum weft_scope_kind { WEFT_SCOPE_DEADLINE = 1, WEFT_SCOPE_SHIELD };
+
+/* What a struct weft_scope holds. Belongs to the task that began it. */
+struct weft_scope_state {
+	struct weft_scope_state *outer;
+	struct weft_task *task;
+	weft_ns until; /* fires, or stops shielding */
+	uint32_t kind;
+	uint32_t delivered; /* some call returned -ETIMEDOUT on account of it */
+};
+static_assert(sizeof(struct weft_scope_state) <= sizeof(struct weft_scope), "opaque size");
+
+struct weft_frame {
+	struct weft_task *task;
+	struct weft_frame *below;
+	struct weft_scope_state *scopes; /* innermost first */
+	struct weft_owner *owner;        /* while it hosts or waits for what it owns */
+	uint32_t absorbed_end;           /* weft_uncancel absorbed the runtime's end */
+	uint32_t groups;                 /* begun and not joined */
+};
+
+/* The calling task's frame; NULL outside a task. */
+struct weft_frame *weft_frame_current(void);
+
+/* Whether a cancel was requested of the frame's task, shielded or not; whether the runtime ends. */
+bool weft_frame_cancelled(const struct weft_frame *frame);
+bool weft_frame_at_end(const struct weft_frame *frame);
+
+/*
+ * What is pending for the frame's task at this time: 0, -ECANCELED or -ETIMEDOUT; cause: the
+ * scope of the latter.
+ */
+int weft_frame_pending(struct weft_frame *frame, weft_ns now, struct weft_scope_state **cause);
+
+/* Look at the news: forward for hosts, and say what is pending for the top. */
+int weft_stack_look(struct weft_stack *stack);
+/* Make the next checkpoint look, whatever the epoch. */
+static inline void weft_stack_force_look(struct weft_stack *stack)
+{
+	stack->seen = weft_load_relaxed(&stack->epoch) - 1;
+}
+/* After scopes have changed: the next one to fire after the time of the last look. */
+void weft_stack_scopes_changed(struct weft_stack *stack);
+
+static inline bool weft_stack_has_news(struct weft_stack *stack)
+{
+	return weft_load_relaxed(&stack->epoch) != stack->seen;
+}
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * report - tells the program about trouble it would otherwise not see: through its on_report, or as one
+ * line on stderr.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "sched/worker.h"
+
+static const char *kind_text(int kind)
+{
+	switch (kind) {
+	case WEFT_REPORT_UNOBSERVED:
+		return "unobserved failure";
+	case WEFT_REPORT_LEAK:
+		return "leaked task";
+	case WEFT_REPORT_STALL:
+		return "stall";
+	case WEFT_REPORT_FALLBACK:
+		return "fallback";
+	case WEFT_REPORT_DEADLOCK:
+		return "deadlock";
+	case WEFT_REPORT_STACKS:
+		return "stacks";
+	}
+	return "report";
+}
+
+static void print(const struct weft_report *report)
+{
+	char status[64] = "";
+
+	if (report->status < 0)
+		snprintf(status, sizeof(status), " (%d, %s)", report->status,
+			strerrordesc_np(-report->status));
+	if (report->task)
+		fprintf(stderr, "weft: %s: task '%s' from %s: %s%s\n", kind_text(report->kind),
+			report->task, report->site, report->text, status);
+	else
+		fprintf(stderr, "weft: %s: %s%s\n", kind_text(report->kind), report->text, status);
+}
+
+static void deliver(struct weft_runtime *runtime, const struct weft_report *report)
+{
+	if (runtime->config.on_report)
+		runtime->config.on_report(report, runtime->config.user);
+	else
+		print(report);
+}
+
+void weft_report_task(
+	struct weft_runtime *runtime, int kind, struct weft_task *task, int status, const char *text)
+{
+	struct weft_report report = {
+		.kind = kind,
+		.task = weft_name(task),
+		.site = task->site,
+		.status = status,
+		.text = text,
+	};
+
+	deliver(runtime, &report);
+}
+
+void weft_report_text(struct weft_runtime *runtime, int kind, int status, const char *text)
+{
+	struct weft_report report = { .kind = kind, .status = status, .text = text };
+
+	deliver(runtime, &report);
+}
+
+void weft_report_named(struct weft_runtime *runtime, int kind, const char *name, const char *site,
+	int status, const char *text)
+{
+	struct weft_report report = {
+		.kind = kind,
+		.task = name,
+		.site = site,
+		.status = status,
+		.text = text,
+	};
+
+	deliver(runtime, &report);
+}

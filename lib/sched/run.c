@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run - calling a task's body: from the loop, or in place by the owner that joins it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "sched/frame.h"
+#include "sched/worker.h"
+
+/* fork() inside a task: the child's copy of the body has returned, and there is no scheduler. */
+__attribute__((noreturn, cold)) static void forked_child_returned(void)
+{
+	static const char text[] =
+		"weft: a forked child returned from its task; it should call _exit\n";
+
+	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+		_exit(71);
+	_exit(70);
+}
+
+__attribute__((noreturn, cold)) static void group_left_open(struct weft_task *task)
+{
+	fprintf(stderr, "weft: task '%s' (%s) returned without joining a group it began\n",
+		weft_name(task), task->site);
+	weft_assert_failed("every weft_group_begin has its weft_group_join", __FILE__, __LINE__);
+}
+
+static inline struct weft_worker *call(struct weft_worker *worker, struct weft_stack *stack,
+	struct weft_frame *frame, int *status)
+{
+	struct weft_task *task = frame->task;
+	bool stays = task->flags & (WEFT_TASK_STAY | WEFT_TASK_PINNED);
+
+	if (weft_unlikely(stays)) {
+		stack->pin = worker;
+		stack->pins++;
+	}
+	weft_store_relaxed(&task->claim, WEFT_CLAIM_STARTED);
+	stack->frame = frame;
+	weft_store_release(&task->stack, stack); /* TK3 */
+	weft_worker_leave(worker, false);
+	*status = task->fn(task->arg);
+	worker = weft_worker_current();
+	if (weft_unlikely(!worker))
+		forked_child_returned();
+	weft_worker_enter(worker);
+	if (weft_unlikely(frame->groups))
+		group_left_open(task);
+	if (weft_unlikely(stays))
+		stack->pins--;
+	stack->frame = frame->below;
+	if (weft_unlikely(frame->scopes != NULL)) {
+		frame->scopes = NULL; /* begun and not ended: they end with the task */
+		weft_stack_scopes_changed(stack);
+	}
+	return worker;
+}
+
+void weft_worker_run(struct weft_worker *worker, struct weft_stack *stack, struct weft_task *task)
+{
+	struct weft_frame frame = { .task = task };
+	int status;
+
+	weft_queue_new_batch(&worker->queue);
+	weft_stack_force_look(stack); /* a cancel may have come before it had a stack */
+	stack->deadline = WEFT_FOREVER;
+	stack->budget = WEFT_BUDGET;
+	worker = call(worker, stack, &frame, &status);
+	weft_task_complete(worker, task, status);
+}
+
+/* May the task run on top of what is on this stack now? */
+static bool fits(struct weft_worker *worker, struct weft_stack *stack, struct weft_task *task)
+{
+	size_t left = (size_t)((char *)__builtin_frame_address(0) - stack->low);
+
+	return left >= worker->runtime->room && task->large <= stack->class && !stack->reserve;
+}
+
+static bool take_from_queue(struct weft_worker *worker, struct weft_task *task, bool next_only)
+{
+	uint8_t claim = weft_load_relaxed(&task->claim);
+
+	if (claim == WEFT_CLAIM_PRIVATE && task->home == worker) {
+		if (next_only && weft_queue_next_task(&worker->queue) != task)
+			return false;
+		weft_queue_remove(&worker->queue, task);
+		return true;
+	}
+	if (claim == WEFT_CLAIM_PUBLISHED && !next_only)
+		return weft_cas_acq_rel(&task->claim, &claim, WEFT_CLAIM_STARTED); /* TK2 */
+	return false;
+}
+
+/* Nobody but the caller, who waits for it, holds a handle to it or may cancel it. */
+static inline bool is_sole(const struct weft_task *task)
+{
+	uint64_t word = weft_load_relaxed(&((struct weft_task *)task)->word);
+
+	return WEFT_WORD_REFS(word) == 2 && !(task->flags & WEFT_TASK_SHARED) &&
+		!(word & (WEFT_WORD_LOCK | WEFT_WORD_WATCHED));
+}
+
+static void host(struct weft_worker *worker, struct weft_stack *stack, struct weft_task *task,
+	struct weft_owner *owner)
+{
+	struct weft_frame frame = { .task = task, .below = stack->frame };
+	struct weft_task *cursor = worker->queue.cursor;
+	uint32_t batch = worker->queue.batch, removals = worker->queue.foreign_removals;
+	uint64_t turns = weft_load_relaxed(&worker->turns);
+	struct weft_worker *before = worker;
+	int status;
+
+	if (!is_sole(task) || (weft_load_relaxed(&task->word) & WEFT_WORD_CANCEL))
+		weft_stack_force_look(stack);
+	frame.below->owner = owner;
+	weft_queue_new_batch(&worker->queue);
+	worker = call(worker, stack, &frame, &status);
+	frame.below->owner = NULL;
+	if (weft_likely(worker == before && turns == weft_load_relaxed(&worker->turns) &&
+		    removals == worker->queue.foreign_removals)) {
+		worker->queue.cursor = cursor; /* the host was not suspended: its batch goes on */
+		worker->queue.batch = batch;
+	}
+	if (weft_unlikely(owner->code))
+		weft_stack_force_look(stack);
+	if (weft_likely(is_sole(task)))
+		weft_task_complete_private(worker, task, status);
+	else
+		weft_task_complete(worker, task, status);
+	weft_worker_leave(worker, false);
+}
+
+bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool next_only)
+{
+	struct weft_worker *worker = weft_worker_current();
+	struct weft_stack *stack;
+
+	if (weft_load_relaxed(&task->claim) > WEFT_CLAIM_PUBLISHED || !worker)
+		return false;
+	if (task->home->runtime != worker->runtime)
+		return false;
+	stack = worker->stack;
+	weft_worker_enter(worker);
+	if (!fits(worker, stack, task) || !take_from_queue(worker, task, next_only)) {
+		weft_worker_leave(worker, false);
+		return false;
+	}
+	host(worker, stack, task, owner);
+	return true;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sanitize - what is said once per stack; the per-switch part is in the header.
+ */
+#include "sched/sanitize.h"
+
+#include <pthread.h>
+
+#ifdef WEFT_HAVE_VALGRIND
+#include <valgrind/valgrind.h>
+#endif
+
+#ifdef WEFT_TSAN
+void *__tsan_create_fiber(unsigned flags);
+void *__tsan_get_current_fiber(void);
+#endif
+
+void weft_sanitizer_stack_created(struct weft_stack *stack)
+{
+	(void)stack;
+#ifdef WEFT_TSAN
+	stack->fiber = __tsan_create_fiber(0);
+#endif
+#ifdef WEFT_HAVE_VALGRIND
+	(void)VALGRIND_STACK_REGISTER(stack->low, (char *)stack);
+#endif
+}
+
+/* stack stands for the calling thread's own stack; low and the end are asked of the thread. */
+void weft_sanitizer_thread_stack(struct weft_stack *stack)
+{
+	pthread_attr_t attributes;
+	void *base = NULL;
+	size_t size = 0;
+
+	if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+		pthread_attr_getstack(&attributes, &base, &size);
+		pthread_attr_destroy(&attributes);
+	}
+	stack->low = base;
+	stack->high = (char *)base + size;
+#ifdef WEFT_TSAN
+	stack->fiber = __tsan_get_current_fiber();
+#endif
+}

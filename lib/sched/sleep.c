@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sleep - waiting for the clock, and giving way.
+ */
+#include <weft/task.h>
+
+#include <errno.h>
+
+#include "sched/frame.h"
+#include "sched/worker.h"
+
+/* Everything ready now on this worker runs first. */
+static void give_way(void)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	weft_worker_enter(worker);
+	weft_queue_yield(&worker->queue, worker->stack);
+	weft_worker_suspend(worker, WEFT_AFTER_NOTHING);
+	weft_worker_leave(weft_worker_current(), false);
+}
+
+int weft_yield(void)
+{
+	int rc = weft_checkpoint_enter();
+
+	if (rc < 0)
+		return rc;
+	if (!weft_worker_current())
+		return weft_worker_none();
+	give_way();
+	return 0;
+}
+
+static int sleep_until(weft_ns when)
+{
+	while (weft_now() < when) {
+		int rc;
+
+		weft_park(when);
+		if (weft_now() >= when)
+			return 0; /* it has slept; a cancel is the next checkpoint's */
+		rc = weft_pending();
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+int weft_sleep(weft_ns duration)
+{
+	int rc;
+
+	if (duration <= 0)
+		return weft_worker_current() ? weft_yield() : weft_checkpoint_enter();
+	rc = weft_checkpoint_enter();
+	return rc < 0 ? rc : sleep_until(weft_deadline_from(duration));
+}
+
+int weft_sleep_until(weft_ns when)
+{
+	int rc;
+
+	if (when <= weft_now())
+		return weft_sleep(0);
+	rc = weft_checkpoint_enter();
+	return rc < 0 ? rc : sleep_until(when);
+}
+
+int weft_checkpoint(void)
+{
+	int rc = weft_checkpoint_enter();
+
+	if (rc < 0)
+		return rc;
+	return weft_worker_current() ? 0 : weft_worker_none();
+}
