@@ -7,15 +7,18 @@
 #include "bench.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 static double cancel_ns[BENCH_ROUNDS_MAX + 1];
 static size_t rounds;
+static atomic_size_t asleep;
 
 static int sleeper(void *arg)
 {
 	size_t *index = arg;
 
+	asleep++;
 	return weft_sleep(WEFT_SEC(3600) + WEFT_MS(*index * 7919 % 100003));
 }
 
@@ -25,12 +28,13 @@ static double round_of(size_t n)
 	size_t *index = malloc(n * sizeof(*index));
 	double start = bench_now(), armed, end;
 
+	asleep = 0;
 	for (size_t i = 0; i < n; i++) {
 		index[i] = i;
 		tasks[i] = weft_create_task(sleeper, &index[i]);
 	}
-	/* All have started, and so sleep, once the last one has had its turn. */
-	weft_yield();
+	while (asleep < n)
+		weft_yield();
 	armed = bench_now();
 	for (size_t i = 0; i < n; i++)
 		weft_cancel(tasks[i]);
