@@ -25,12 +25,16 @@
  * UR1  queue: release store of the submission tail after the entry  ->  kernel
  * UR2  kernel: completion tail after the entry  ->  reap: acquire load; and back: release store of
  *      the completion head after the entry was read. Weaker: half an entry.
+ * UR3  wake: add to wakers, then load closed  <->  close: set closed, then load wakers
+ *      seq_cst on all four: a late wake finds closed, or close waits for it. Weaker: it writes to
+ *      whatever file has got the number by then.
  */
 #include "io/op.h"
 
 #include <errno.h>
 #include <liburing.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +98,8 @@ struct ring {
 	/* wake */
 	int wake_fd;
 	bool wake_posted;
-	uint64_t wake_count; /* what the posted read writes */
+	_Atomic(uint32_t) closed, wakers; /* UR3 */
+	uint64_t wake_count;              /* what the posted read writes */
 	/* statistics, read by anybody */
 	_Atomic(uint64_t) sq_full, cq_overflow, strays;
 	struct io_uring uring;
@@ -433,8 +438,20 @@ static void uring_wake(void *state)
 {
 	struct ring *ring = state;
 
-	eventfd_write(
-		ring->wake_fd, 1); /* fails only after 2^64 - 2 wakes that nobody read */
+	weft_add_seq_cst(&ring->wakers, 1); /* UR3 */
+	if (weft_likely(!weft_load_seq_cst(&ring->closed)))
+		eventfd_write(
+			ring->wake_fd, 1); /* fails only after 2^64 - 2 unread wakes */
+	weft_sub_acq_rel(&ring->wakers, 1);
+}
+
+/* From here on a wake finds no descriptor, not even one that is being closed. */
+static void close_wake(struct ring *ring)
+{
+	weft_store_seq_cst(&ring->closed, 1); /* UR3 */
+	while (weft_load_seq_cst(&ring->wakers))
+		sched_yield(); /* ends: a waker makes one system call */
+	close(ring->wake_fd);
 }
 
 /* -- out of the kernel ------------------------------------------------------------------------- */
@@ -662,7 +679,7 @@ static void uring_close(void *state)
 		enter(ring, 1, IORING_ENTER_GETEVENTS, DRAIN_NS);
 	}
 	io_uring_queue_exit(&ring->uring);
-	close(ring->wake_fd);
+	close_wake(ring);
 	free(ring->slots);
 	free(ring->buckets);
 }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -446,8 +447,6 @@ static int odd_arguments(void *arg)
 	cr_assert_eq(weft_close(-1), -EBADF);
 	cr_assert_eq(weft_close(1 << 30), -EBADF);
 	cr_assert_eq(weft_serve(null, NULL, NULL, 0), -EINVAL);
-	/* more than one operation can carry: a short one, never a negative one */
-	cr_assert_gt(weft_write(null, &byte, (size_t)1 << 40), 0);
 	cr_assert_eq(weft_write_full(null, &byte, (size_t)-1, NULL), -EINVAL);
 	weft_close(null);
 	weft_close(zero);
@@ -492,6 +491,32 @@ Test(io_engine, plain_threads_are_refused)
 	cr_assert_eq(weft_dial("127.0.0.1:1", 0), -EPERM);
 	cr_assert_eq(weft_shutdown(0, SHUT_RD), -EPERM);
 	cr_assert_eq(weft_poll(0, POLLIN), -EPERM);
+}
+
+static int huge_transfers(void *arg)
+{
+	const size_t size = (size_t)3 << 30;
+	int null = weft_openat(AT_FDCWD, "/dev/null", O_WRONLY | O_CLOEXEC, 0);
+	char *huge = mmap(NULL, size, PROT_READ,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t done;
+	ssize_t rc;
+
+	(void)arg;
+	cr_assert_neq(huge, MAP_FAILED);
+	rc = weft_write(null, huge, size);
+	cr_assert_gt(rc, 0);
+	cr_assert_lt(rc, (ssize_t)size, "more than one operation carries");
+	cr_assert_eq(weft_write_full(null, huge, size, &done), (ssize_t)size);
+	cr_assert_eq(done, size);
+	munmap(huge, size);
+	weft_close(null);
+	return 0;
+}
+
+Test(io_engine, huge_transfers_are_short_or_repeated)
+{
+	cr_assert_eq(run_with(1, huge_transfers), 0);
 }
 
 /* -- serve ------------------------------------------------------------------------------------- */
