@@ -14,7 +14,7 @@
  * Result:   a granted waiter's value is DONE (its item was moved) or CLOSED. An item changes
  *           hands together with the grant, so a cancel either finds the waiter still queued,
  *           and nothing has happened, or comes too late.
- * Bound:    capacity items; 0 makes each send meet a receive. item_size 0 counts tokens.
+ * Bound:    capacity items; 0 makes each send meet a receive.
  *
  * The edges are the lock's (SP1) and the grant's: what was written before a send is seen after
  * the receive that got the item.
@@ -51,7 +51,7 @@ struct weft_chan *weft_chan_create(size_t item_size, size_t capacity)
 	struct weft_chan *chan;
 	size_t bytes;
 
-	if (__builtin_mul_overflow(item_size, capacity, &bytes) ||
+	if (item_size == 0 || __builtin_mul_overflow(item_size, capacity, &bytes) ||
 		__builtin_add_overflow(bytes, sizeof(*chan), &bytes))
 		return NULL;
 	chan = malloc(bytes);
@@ -68,7 +68,7 @@ static void copy_item(const struct weft_chan *chan, void *to, const void *from)
 {
 	if (weft_likely(chan->item_size == sizeof(uint64_t)))
 		memcpy(to, from, sizeof(uint64_t));
-	else if (chan->item_size)
+	else
 		memcpy(to, from, chan->item_size);
 }
 
@@ -166,7 +166,7 @@ int weft_chan_send(struct weft_chan *chan, const void *item)
 	struct weft_parker *parker = NULL;
 	int rc;
 
-	if (!chan || (!item && chan->item_size))
+	if (!chan || !item)
 		return -EINVAL;
 	rc = weft_checkpoint_enter();
 	if (rc < 0)
@@ -188,7 +188,7 @@ int weft_chan_recv(struct weft_chan *chan, void *item)
 	struct weft_parker *parker = NULL;
 	int rc;
 
-	if (!chan || (!item && chan->item_size))
+	if (!chan || !item)
 		return -EINVAL;
 	rc = weft_checkpoint_enter();
 	if (rc < 0)
@@ -210,7 +210,7 @@ int weft_chan_try_send(struct weft_chan *chan, const void *item)
 	struct weft_parker *parker = NULL;
 	int rc;
 
-	if (!chan || (!item && chan->item_size))
+	if (!chan || !item)
 		return -EINVAL;
 	weft_spin_lock(&chan->lock);
 	rc = send_locked(chan, item, &parker);
@@ -223,7 +223,7 @@ int weft_chan_try_recv(struct weft_chan *chan, void *item)
 	struct weft_parker *parker = NULL;
 	int rc;
 
-	if (!chan || (!item && chan->item_size))
+	if (!chan || !item)
 		return -EINVAL;
 	weft_spin_lock(&chan->lock);
 	rc = recv_locked(chan, item, &parker);

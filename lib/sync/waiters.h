@@ -49,8 +49,9 @@ static inline void weft_wakes_grant(
  */
 static inline void weft_waiter_leave(struct weft_spin *lock)
 {
-	while (weft_unlikely(weft_load_acquire(&lock->held))) /* WT1 */
-		weft_cpu_relax();
+	for (unsigned spins = 0; weft_unlikely(weft_load_acquire(&lock->held));
+		spins++) /* WT1 */
+		weft_spin_wait(spins);
 }
 
 #endif

@@ -205,7 +205,7 @@ struct weft_parker *weft_waitq_grant(struct weft_waitq *queue, struct weft_waite
 	weft_store_release(&waiter->granted, 1);
 	if (fake_slow_grant) {
 		weft_unpark(parker);
-		for (int i = 0; i < 200; i++)
+		for (int i = 0; i < 20; i++)
 			sched_yield();
 	}
 	return parker;

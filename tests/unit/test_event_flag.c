@@ -93,7 +93,7 @@ static int set_flag(void *arg)
 Test(event_flag, may_be_gone_as_soon_as_its_waiter_returns)
 {
 	fake_slow_grant = true;
-	for (int round = 0; round < 300; round++) {
+	for (int round = 0; round < 100; round++) {
 		struct weft_event_flag mine = {{0}};
 		struct fake_start *setter = fake_start(2, false, set_flag, &mine);
 
@@ -125,7 +125,7 @@ static int play(void *arg)
 
 Test(event_flag, orders_plain_memory)
 {
-	int rounds = 5000;
+	int rounds = 1000;
 	struct fake_start *other = fake_start(1, true, play, &rounds);
 
 	for (int i = 0; i < rounds; i++) {
