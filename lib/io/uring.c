@@ -22,7 +22,8 @@
  * OP1  deliver: result, then release store of done  ->  waiter: acquire load of done (io/op.c)
  *      Weaker: the waiter reads an old result. The operation lies on the waiter's stack and may be
  *      gone once done is set, so its parker is read before.
- * UR1  queue: release store of the submission tail after the entry  ->  kernel
+ * UR1  queue: release store of the submission tail after the entry  ->  kernel; and back: its head
+ *      after the entry was copied  ->  acquire load. Weaker: half an entry, or one that changes.
  * UR2  kernel: completion tail after the entry  ->  reap: acquire load; and back: release store of
  *      the completion head after the entry was read. Weaker: half an entry.
  * UR3  wake: add to wakers, then load closed  <->  close: set closed, then load wakers
@@ -232,7 +233,8 @@ static void deliver(struct ring *ring, uint32_t index, int32_t result)
 
 static uint32_t unsubmitted(const struct ring *ring)
 {
-	return weft_load_relaxed(ring->sq_tail) - weft_load_acquire(ring->sq_head);
+	return weft_load_relaxed(ring->sq_tail) -
+	       weft_load_acquire(ring->sq_head); /* UR1 */
 }
 
 /* Hand over what is queued; wait for `complete` completions if flags say so. A failure is no
