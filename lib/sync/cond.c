@@ -2,7 +2,7 @@
 /*
  * cond - a condition variable. Called by programs; knows the mutex through mutex.h only.
  *
- * Life:   the caller's 32 bytes, zero is ready, nothing to destroy (WT1 in waiters.h).
+ * Life:   the caller's 32 bytes, zero is ready, nothing to destroy (weft_waiter_leave).
  * queue:  under `lock`. A waiter is queued before the mutex is unlocked, so whoever changes the
  *         condition under the mutex and signals afterwards finds it.
  * Order:  first come first served. A signal belongs to the waiter it was given to: if that one is

@@ -4,7 +4,7 @@
  *
  * Life:   the caller's 32 bytes, zero is clear, nothing to destroy. May lie on the stack of the
  *         one who waits: with nobody queued, set is a single access, and a waiter that was
- *         queued leaves by WT1 (waiters.h).
+ *         queued leaves by weft_waiter_leave.
  * state:  SET and WAITERS (the queue may be in use). SET is set by compare-and-swap while WAITERS
  *         is clear, else under `lock`; cleared by anybody. WAITERS changes under `lock`.
  * queue:  under `lock`. Not empty only while WAITERS is set.

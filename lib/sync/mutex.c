@@ -3,7 +3,7 @@
  * mutex - a lock with one owner, a task or a plain thread. Called by programs and by cond.c.
  *
  * Life:   the caller's 32 bytes, zero is unlocked, nothing to destroy. Whoever has seen every
- *         lock and unlock call but its own return may reuse the memory: see WT1 in waiters.h.
+ *         lock and unlock call but its own return may reuse the memory: see weft_waiter_leave.
  * owner:  0, or who owns it, and in the low bits WAITERS (the queue may be in use: unlock takes
  *         the slow way) and THREAD (a plain thread's parker, not a task). 0 to owned by anybody's
  *         compare-and-swap; owned to 0 by the owner's while WAITERS is clear. Setting WAITERS, and
@@ -91,7 +91,8 @@ static bool take_or_announce(struct mutex *m, uintptr_t self)
 	}
 }
 
-/* A waiter gave up: the last one to leave takes WAITERS back, so that WT1 holds for all. */
+/* A waiter gave up. The last one to leave takes WAITERS back: whoever locks the mutex from then on
+ * may free it, and is followed by nobody who still needs `lock`. */
 static void withdraw(struct mutex *m)
 {
 	weft_spin_lock(&m->lock);

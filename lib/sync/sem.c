@@ -2,7 +2,7 @@
 /*
  * sem - a counting semaphore. Called by programs.
  *
- * Life:   the caller's 32 bytes, zero holds no unit, nothing to destroy (WT1 in waiters.h).
+ * Life:   the caller's 32 bytes, zero holds no unit, nothing to destroy (weft_waiter_leave).
  * state:  the free units, and above them WAITERS (the queue may be in use). Changed by anybody's
  *         compare-and-swap while WAITERS is clear; setting WAITERS, and every change while it
  *         is set, is under `lock`.

@@ -42,16 +42,15 @@ static inline void weft_wakes_grant(
 /*
  * The last touch of an object by a waiter that was granted. The granter may still be between
  * the grant and its unlock; a lock, flag or semaphore on the waiter's stack is gone once the
- * waiter returns, so the waiter first sees the lock free. (WT1, below)
- *
- * WT1  the granter's unlock (release, weft_spin_unlock)  ->  this load (acquire).
- *      Weaker: the granter's unlock is a store into memory of something else.
+ * waiter returns, so the waiter first sees the lock free: an acquire end of SP1 (base/spin.h).
+ * Without it the granter's unlock is a store into the memory of something else.
  */
 static inline void weft_waiter_leave(struct weft_spin *lock)
 {
-	for (unsigned spins = 0; weft_unlikely(weft_load_acquire(&lock->held));
-		spins++) /* WT1 */
-		weft_spin_wait(spins);
+	unsigned spins = 0;
+
+	while (weft_unlikely(weft_load_acquire(&lock->held))) /* SP1 */
+		weft_spin_wait(spins++);
 }
 
 #endif
