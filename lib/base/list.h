@@ -18,7 +18,7 @@ struct weft_list {
 };
 
 #define weft_container_of(ptr, type, member)                                             \
-	((type *)((char *)(ptr)-offsetof(type, member)))
+	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 static inline bool weft_list_empty(const struct weft_list *list)
 {

@@ -131,8 +131,10 @@ int weft_join(struct weft_task *task)
 	struct owner owner = { .owner.on_pending = cancel_owned, .task = task };
 	int rc = 0;
 
-	if (!task)
+	if (weft_unlikely(!task))
 		return -EINVAL;
+	if (weft_likely(weft_task_join_here(task, &owner.owner, &rc)))
+		return rc;
 	if (weft_unlikely(weft_in_forked_child()))
 		return -EOWNERDEAD;
 	weft_checkpoint_finishing();

@@ -157,7 +157,7 @@ static bool add_member(struct group *group, struct weft_task *task)
 		task->status = (int)group->spawned++;
 		task->flags |= WEFT_TASK_SHARED;
 		weft_store_relaxed(&task->word,
-			weft_load_relaxed(&task->word) | WEFT_WORD_WATCHED);
+			weft_load_relaxed(&task->word) | WEFT_WORD_OWNED);
 		weft_add_relaxed(&group->left, 1);
 	}
 	weft_spin_unlock(&group->lock);

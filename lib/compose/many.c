@@ -58,7 +58,7 @@ void weft_many_end(struct weft_many *many)
 			weft_sub_acq_rel(&many->unsettled, 1);
 	}
 	while (weft_load_acquire(&many->unsettled) > 0) /* MY1 */
-		weft_park(WEFT_FOREVER);
+		weft_park_deaf(WEFT_FOREVER);
 	if (many->watches != many->few)
 		free(many->watches);
 }

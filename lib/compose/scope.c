@@ -18,7 +18,7 @@ static struct weft_scope_state *state_of(struct weft_scope *scope)
 
 static struct weft_stack *own_stack(void)
 {
-	return (struct weft_stack *)weft_parker_self();
+	return (void *)weft_parker_self(); /* inside a task the parker is the stack */
 }
 
 static void begin(struct weft_scope *scope, enum weft_scope_kind kind, weft_ns duration)

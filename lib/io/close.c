@@ -22,7 +22,7 @@ static void pause_deaf(weft_ns duration)
 	weft_ns until = weft_deadline_from(duration);
 
 	while (weft_now() < until)
-		weft_park(until);
+		weft_park_deaf(until);
 }
 
 /* Ask every ring that may carry an operation on fd to end it. */

@@ -167,7 +167,7 @@ int weft_fd_close_wait(struct weft_fd *entry, uint64_t ticket)
 		return rc;
 	weft_store_seq_cst(&entry->closer, weft_parker_self()); /* FD3 */
 	while ((rc = try_final(entry, ticket)) > 0)
-		weft_park(WEFT_FOREVER);
+		weft_park_deaf(WEFT_FOREVER);
 	return rc;
 }
 

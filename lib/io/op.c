@@ -90,7 +90,11 @@ static void wait_until_done(struct weft_op *op, struct interference *why)
 			if (op->cancel_sent)
 				weft_io_cancel(op);
 		}
-		if (!weft_load_acquire(&op->done))
+		if (weft_load_acquire(&op->done))
+			return;
+		if (why->deaf || op->cancel_sent)
+			weft_park_deaf(WEFT_FOREVER);
+		else
 			weft_park(WEFT_FOREVER);
 	}
 }

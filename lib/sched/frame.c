@@ -144,6 +144,7 @@ static void spend(struct weft_worker *worker, struct weft_stack *stack, bool for
 
 	stack->budget = WEFT_BUDGET;
 	weft_worker_service(worker);
+	weft_worker_count_turn(worker); /* others' I/O is being looked after: no stall */
 	if (worker->queue.ready.count > 0 || worker->queue.yielded.count > 0 ||
 		(for_new_tasks && worker->queue.tasks > 0)) {
 		weft_queue_yield(&worker->queue, stack);

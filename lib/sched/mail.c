@@ -70,15 +70,11 @@ static void read_tasks(struct weft_worker *worker)
 		node->next = oldest;
 		oldest = node;
 	}
-	if (!oldest)
-		return;
-	weft_queue_new_batch(&worker->queue);
 	for (struct weft_node *node = oldest; node; node = next) {
 		next = node->next;
-		weft_store_relaxed(&((struct weft_task *)node)->claim, WEFT_CLAIM_PRIVATE);
-		weft_queue_push(&worker->queue, (struct weft_task *)node);
+		weft_store_release(&((struct weft_task *)node)->claim, WEFT_CLAIM_PRIVATE); /* TK4 */
+		weft_queue_push_oldest(&worker->queue, (struct weft_task *)node);
 	}
-	weft_queue_new_batch(&worker->queue);
 }
 
 static void read_letters(struct weft_worker *worker)
@@ -131,5 +127,5 @@ void weft_mail_and_wait(
 
 	weft_mail_letter(worker, &letter.mail);
 	while (!weft_load_acquire(&letter.handled)) /* ML1: the way back */
-		weft_park(WEFT_FOREVER);
+		weft_park_deaf(WEFT_FOREVER);
 }

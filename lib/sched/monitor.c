@@ -12,6 +12,7 @@
  *      (seq_cst), then load monitor_state. Weaker: a worker computes unwatched.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,6 +172,11 @@ static void *monitor_main(void *arg)
 	struct watched *watched = runtime->watched;
 	weft_ns busy = weft_sys_clock();
 
+	sigset_t all;
+
+	/* Signals are the program's: none shall run its handler here. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	pthread_setname_np(pthread_self(), "weft-monitor");
 	while (!weft_load_acquire(&runtime->exiting)) {
 		weft_ns now = weft_sys_clock();

@@ -113,22 +113,12 @@ static void disarm(struct weft_stack *stack)
 	weft_spin_unlock(&home->timer_lock);
 }
 
-void weft_park(weft_ns until)
+static void stack_park(struct weft_worker *worker, struct weft_stack *stack, weft_ns until)
 {
-	struct weft_worker *worker = weft_worker_current();
-	struct weft_stack *stack;
-
-	if (!worker) {
-		thread_park(until);
-		return;
-	}
-	stack = worker->stack;
 	if (weft_load_relaxed(&stack->parker.state) == WEFT_PARKER_NOTIFIED) {
 		weft_xchg_acq_rel(&stack->parker.state, WEFT_PARKER_RUNNING); /* PK2 */
 		return;
 	}
-	if (stack->deadline < until)
-		until = stack->deadline;
 	weft_worker_enter(worker);
 	if (until != WEFT_FOREVER)
 		arm(worker, stack, until);
@@ -136,6 +126,28 @@ void weft_park(weft_ns until)
 	if (until != WEFT_FOREVER)
 		disarm(stack);
 	weft_worker_leave(weft_worker_current(), false);
+}
+
+void weft_park(weft_ns until)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	if (!worker)
+		thread_park(until);
+	else if (worker->stack->deadline < until)
+		stack_park(worker, worker->stack, worker->stack->deadline);
+	else
+		stack_park(worker, worker->stack, until);
+}
+
+void weft_park_deaf(weft_ns until)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	if (!worker)
+		thread_park(until);
+	else
+		stack_park(worker, worker->stack, until);
 }
 
 static void make_ready(struct weft_stack *stack)
@@ -170,7 +182,7 @@ void weft_unpark(struct weft_parker *parker)
 	if (parker->kind == WEFT_PARKER_THREAD)
 		weft_futex_wake(&parker->state, 1);
 	else
-		make_ready((struct weft_stack *)parker);
+		make_ready((void *)parker);
 }
 
 weft_ns weft_deadline_from(weft_ns duration)

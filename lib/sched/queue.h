@@ -84,6 +84,14 @@ static inline void weft_queue_push(struct weft_queue *queue, struct weft_task *t
 	queue->tasks++;
 }
 
+/* A task that the running one did not create: behind everything, no part of its batch. */
+static inline void weft_queue_push_oldest(struct weft_queue *queue, struct weft_task *task)
+{
+	task->batch = 0; /* no running task's batch: they count from one */
+	weft_list_push_tail(&queue->fresh, &task->node);
+	queue->tasks++;
+}
+
 /*
  * Unlink a task that is on this queue. The list it is on matters only at its ends: a task at the end
  * of aged is recognised by its address.

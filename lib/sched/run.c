@@ -79,11 +79,18 @@ static bool fits(struct weft_worker *worker, struct weft_stack *stack, struct we
 	return left >= worker->runtime->room && task->large <= stack->class && !stack->reserve;
 }
 
+/* TK4: claim before home: whoever adopts a task stores home, then claim. */
+static inline bool is_own_private(const struct weft_task *task, const struct weft_worker *worker)
+{
+	return weft_load_acquire(&((struct weft_task *)task)->claim) == WEFT_CLAIM_PRIVATE &&
+		task->home == worker;
+}
+
 static bool take_from_queue(struct weft_worker *worker, struct weft_task *task, bool next_only)
 {
 	uint8_t claim = weft_load_relaxed(&task->claim);
 
-	if (claim == WEFT_CLAIM_PRIVATE && task->home == worker) {
+	if (is_own_private(task, worker)) {
 		if (next_only && weft_queue_next_task(&worker->queue) != task)
 			return false;
 		weft_queue_remove(&worker->queue, task);
@@ -100,43 +107,100 @@ static inline bool is_sole(const struct weft_task *task)
 	uint64_t word = weft_load_relaxed(&((struct weft_task *)task)->word);
 
 	return WEFT_WORD_REFS(word) == 2 && !(task->flags & WEFT_TASK_SHARED) &&
-		!(word & (WEFT_WORD_LOCK | WEFT_WORD_WATCHED));
+		!(word & (WEFT_WORD_LOCK | WEFT_WORD_WATCHED | WEFT_WORD_OWNED));
 }
 
-static void host(struct weft_worker *worker, struct weft_stack *stack, struct weft_task *task,
-	struct weft_owner *owner)
+/* Run the task above the caller's frame; the worker it came back on. */
+static inline struct weft_worker *host(struct weft_worker *worker, struct weft_stack *stack,
+	struct weft_task *task, struct weft_owner *owner, int *status)
 {
-	struct weft_frame frame = { .task = task, .below = stack->frame };
+	struct weft_frame *below = stack->frame;
+	struct weft_frame frame = { .task = task, .below = below };
 	struct weft_task *cursor = worker->queue.cursor;
 	uint32_t batch = worker->queue.batch, removals = worker->queue.foreign_removals;
-	uint64_t turns = weft_load_relaxed(&worker->turns);
 	struct weft_worker *before = worker;
-	int status;
 
-	if (!is_sole(task) || (weft_load_relaxed(&task->word) & WEFT_WORD_CANCEL))
-		weft_stack_force_look(stack);
-	frame.below->owner = owner;
+	below->owner = owner;
 	weft_queue_new_batch(&worker->queue);
-	worker = call(worker, stack, &frame, &status);
-	frame.below->owner = NULL;
-	if (weft_likely(worker == before && turns == weft_load_relaxed(&worker->turns) &&
+	worker = call(worker, stack, &frame, status);
+	below->owner = NULL;
+	if (weft_likely(worker == before && worker->queue.batch == batch + 1 &&
 		    removals == worker->queue.foreign_removals)) {
-		worker->queue.cursor = cursor; /* the host was not suspended: its batch goes on */
+		worker->queue.cursor = cursor; /* nobody was suspended: the host's batch goes on */
 		worker->queue.batch = batch;
 	}
 	if (weft_unlikely(owner->code))
 		weft_stack_force_look(stack);
-	if (weft_likely(is_sole(task)))
+	return worker;
+}
+
+static void end_hosted(struct weft_worker *worker, struct weft_task *task, int status)
+{
+	if (is_sole(task))
 		weft_task_complete_private(worker, task, status);
 	else
 		weft_task_complete(worker, task, status);
 	weft_worker_leave(worker, false);
 }
 
+/* Nothing is pending for the caller, and its budget is not spent. */
+static inline bool undisturbed(struct weft_stack *stack)
+{
+	return !weft_stack_has_news(stack) && stack->deadline == WEFT_FOREVER &&
+		--stack->budget > 0;
+}
+
+static inline bool nobody_else_can_look(const struct weft_task *task, struct weft_worker *worker)
+{
+	return is_own_private(task, worker) && task->flags == 0 &&
+		weft_load_relaxed(&((struct weft_task *)task)->word) == 2 * WEFT_WORD_REF;
+}
+
+/* What is left of complete and release when both are the caller's. */
+static inline void end_and_free(struct weft_worker *worker, struct weft_task *task, int status)
+{
+	if (weft_unlikely(status < 0 || weft_load_relaxed(&worker->runtime->stopping)))
+		weft_task_count_end(worker, task, status);
+	else
+		weft_count_release(&worker->counters.done);
+	weft_task_next_generation(task);
+	weft_store_release(&task->word, 0);
+	weft_task_give(worker, task);
+}
+
+bool weft_task_join_here(struct weft_task *task, struct weft_owner *owner, int *status)
+{
+	struct weft_worker *worker = weft_worker_current();
+	struct weft_stack *stack;
+
+	if (weft_unlikely(!worker))
+		return false;
+	stack = worker->stack;
+	weft_worker_enter(worker);
+	if (weft_unlikely(!nobody_else_can_look(task, worker) || !undisturbed(stack) ||
+		    !fits(worker, stack, task))) {
+		weft_worker_leave(worker, false);
+		return false;
+	}
+	weft_queue_remove(&worker->queue, task);
+	worker = host(worker, stack, task, owner, status);
+	if (weft_likely(weft_load_relaxed(&task->word) == 2 * WEFT_WORD_REF && !task->value)) {
+		end_and_free(worker, task, *status);
+		weft_worker_leave(worker, false);
+		return true;
+	}
+	end_hosted(worker, task, *status);
+	if (*status == -ECANCELED && owner->code)
+		*status = owner->code;
+	weft_task_unref(task, true);
+	return true;
+}
+
 bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool next_only)
 {
 	struct weft_worker *worker = weft_worker_current();
 	struct weft_stack *stack;
+	int status;
 
 	if (weft_load_relaxed(&task->claim) > WEFT_CLAIM_PUBLISHED || !worker)
 		return false;
@@ -148,6 +212,9 @@ bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool n
 		weft_worker_leave(worker, false);
 		return false;
 	}
-	host(worker, stack, task, owner);
+	if (!is_sole(task) || (weft_load_relaxed(&task->word) & WEFT_WORD_CANCEL))
+		weft_stack_force_look(stack); /* a cancel may have come before it had a stack */
+	worker = host(worker, stack, task, owner, &status);
+	end_hosted(worker, task, status);
 	return true;
 }

@@ -139,8 +139,7 @@ struct weft_stack *weft_stack_at(
 	size_t in_page = (size_t)(index / WEFT_STACK_COLORS % 8) * 128;
 	size_t bytes = (sizeof(struct weft_stack) + 63) / 64 * 64;
 
-	return (struct weft_stack *)(slab->base + (index + 1) * slab->slot_bytes - color - in_page -
-		bytes);
+	return (void *)(slab->base + (index + 1) * slab->slot_bytes - color - in_page - bytes);
 }
 
 static int install_guard(struct weft_stack_pool *pool, char *slot)

@@ -136,18 +136,13 @@ static inline struct weft_task *take(struct weft_worker *worker)
 	return task;
 }
 
-static inline void give(struct weft_worker *worker, struct weft_task *task)
+void weft_task_magazine_full(struct weft_worker *worker)
 {
-	if (weft_unlikely(worker->free.count >= WEFT_MAGAZINE_TASKS)) {
-		if (worker->spare.head)
-			weft_task_pool_put(&worker->runtime->tasks, worker->spare.head);
-		worker->spare = worker->free;
-		worker->free.head = NULL;
-		worker->free.count = 0;
-	}
-	task->node.next = (struct weft_node *)worker->free.head;
-	worker->free.head = task;
-	worker->free.count++;
+	if (worker->spare.head)
+		weft_task_pool_put(&worker->runtime->tasks, worker->spare.head);
+	worker->spare = worker->free;
+	worker->free.head = NULL;
+	worker->free.count = 0;
 }
 
 static inline void init(struct weft_task *task, struct weft_worker *home, const char *site,
@@ -286,7 +281,7 @@ void weft_task_abandon(struct weft_task *task)
 		free((char *)task->site);
 	weft_task_next_generation(task);
 	weft_store_release(&task->word, 0);
-	give(worker, task);
+	weft_task_give(worker, task);
 }
 
 unsigned weft_workers_here(void)
@@ -370,7 +365,7 @@ static void task_free(struct weft_task *task, bool observed)
 	weft_task_next_generation(task);
 	weft_store_release(&task->word, 0);
 	if (weft_likely(worker && worker->runtime == runtime)) {
-		give(worker, task);
+		weft_task_give(worker, task);
 	} else {
 		task->node.next = NULL;
 		weft_task_pool_put(&runtime->tasks, task);
@@ -459,7 +454,7 @@ static void complete_watched(struct weft_task *task)
 	weft_task_unref(task, false);
 }
 
-static void count_end(struct weft_worker *worker, struct weft_task *task, int status)
+void weft_task_count_end(struct weft_worker *worker, struct weft_task *task, int status)
 {
 	if (weft_unlikely(status < 0)) {
 		if (status == -ECANCELED)
@@ -481,7 +476,7 @@ void weft_task_complete_private(struct weft_worker *worker, struct weft_task *ta
 
 	task->status = status;
 	weft_store_relaxed(&task->word, (word | WEFT_WORD_DONE) - WEFT_WORD_REF);
-	count_end(worker, task, status);
+	weft_task_count_end(worker, task, status);
 }
 
 void weft_task_complete(struct weft_worker *worker, struct weft_task *task, int status)
@@ -490,13 +485,22 @@ void weft_task_complete(struct weft_worker *worker, struct weft_task *task, int 
 
 	task->batch = (uint32_t)task->status;
 	task->status = status;
-	count_end(worker, task, status);
+	weft_task_count_end(worker, task, status);
 	while (!(word & (WEFT_WORD_LOCK | WEFT_WORD_WATCHED))) {
 		uint64_t next = (word | WEFT_WORD_DONE) - WEFT_WORD_REF;
+		struct weft_watcher *owner = NULL;
 
+		if (word & WEFT_WORD_OWNED) {
+			if (WEFT_WORD_REFS(next) == 0)
+				break; /* the owner needs it until it has been told */
+			owner = task->own.watcher;
+		}
 		if (!weft_cas_acq_rel(&task->word, &word, next)) /* TK1 */
 			continue;
-		if (WEFT_WORD_REFS(next) == 0)
+		/* An owner that holds a handle keeps the task until it has been told. */
+		if (owner)
+			owner->done(owner, NULL, task);
+		else if (WEFT_WORD_REFS(next) == 0)
 			task_free(task, word & WEFT_WORD_SEEN);
 		return;
 	}
@@ -546,17 +550,17 @@ static bool own_in_private(struct weft_task *task, struct weft_watcher *watcher)
 	uint64_t word;
 	bool is_private;
 
-	if (!worker || task->home != worker)
+	if (!worker)
 		return false;
 	weft_worker_enter(worker);
 	word = weft_load_relaxed(&task->word);
-	is_private = weft_load_relaxed(&task->claim) == WEFT_CLAIM_PRIVATE &&
-		WEFT_WORD_REFS(word) == 2 && !task->own.watcher &&
+	is_private = weft_load_acquire(&task->claim) == WEFT_CLAIM_PRIVATE && /* TK4 */
+		task->home == worker && WEFT_WORD_REFS(word) == 2 && !task->own.watcher &&
 		!(word & (WEFT_WORD_LOCK | WEFT_WORD_DONE));
 	if (is_private) {
 		task->own.watcher = watcher;
 		task->flags |= WEFT_TASK_SHARED;
-		weft_store_relaxed(&task->word, word | WEFT_WORD_WATCHED);
+		weft_store_relaxed(&task->word, word | WEFT_WORD_OWNED);
 	}
 	weft_worker_leave(worker, false);
 	return is_private;
@@ -577,7 +581,7 @@ enum weft_own_result weft_task_own(struct weft_task *task, struct weft_watcher *
 		result = WEFT_OWN_TAKEN;
 	} else {
 		task->own.watcher = watcher;
-		weft_or_acq_rel(&task->word, WEFT_WORD_WATCHED);
+		weft_or_acq_rel(&task->word, WEFT_WORD_OWNED);
 	}
 	unlock_word(task);
 	return result;

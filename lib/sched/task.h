@@ -21,6 +21,9 @@
  *      Weaker: an awaiter reads an old status or an unfinished value.
  * TK2  publish: release store of the ring's tail after claim = PUBLISHED  ->  the claiming
  *      compare-and-swap, acquire. Weaker: a thief runs a half-written descriptor.
+ * TK4  adopt from the injector or the mail: store of home, then release store of claim = PRIVATE  ->
+ *      the owner's joins: acquire load of claim, then home. Weaker: a joiner unlinks the task from the
+ *      list of another worker.
  * TK3  cancel: seq_cst or of CANCEL into word, then load of stack  <->  start: store of stack, then, at
  *      the first checkpoint, a seq_cst read-modify-write of the stack's epoch before word is read.
  *      At least one sees the other. Weaker: a cancel that meets a start is lost.
@@ -102,9 +105,10 @@ static_assert(sizeof(struct weft_task) <= 128, "two cache lines");
 
 #define WEFT_WORD_DONE UINT64_C(1)
 #define WEFT_WORD_LOCK UINT64_C(2)
-#define WEFT_WORD_WATCHED UINT64_C(4) /* own.watcher or watches is set */
+#define WEFT_WORD_WATCHED UINT64_C(4) /* watches is not empty */
 #define WEFT_WORD_CANCEL UINT64_C(8)
 #define WEFT_WORD_SEEN UINT64_C(16) /* somebody looked at the failure */
+#define WEFT_WORD_OWNED UINT64_C(32) /* own.watcher is set */
 #define WEFT_WORD_REF (UINT64_C(1) << 32)
 #define WEFT_WORD_REFS(word) ((word) >> 32)
 
@@ -171,6 +175,13 @@ struct weft_owner {
 	void (*on_pending)(struct weft_owner *owner, int code);
 	int code; /* what was pending, 0 if nothing was */
 };
+
+/*
+ * weft_join's shortest way: nobody but the caller can look at the task, it has not started, is on the
+ * current worker's list and fits here, and nothing is pending for the caller. Runs it, frees it,
+ * stores its status, without one atomic operation. False: nothing was done.
+ */
+bool weft_task_join_here(struct weft_task *task, struct weft_owner *owner, int *status);
 
 /* Wait (without a code) until *flag is non-zero, forwarding what becomes pending to owner once. */
 void weft_owner_wait(struct weft_owner *owner, _Atomic(uint32_t) *flag);

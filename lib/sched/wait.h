@@ -73,6 +73,9 @@ int weft_pending(void);
  */
 void weft_park(weft_ns until);
 
+/* The same, deaf to deadline scopes: for waits that end for no other reason than their own. */
+void weft_park_deaf(weft_ns until);
+
 /* Make the parker run again, or make its next weft_park return at once. Any thread. The parker may
  * be gone from the wait before this returns: touch nothing of its stack after this call. */
 void weft_unpark(struct weft_parker *parker);

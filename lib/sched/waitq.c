@@ -69,5 +69,5 @@ void weft_waitq_wait_deaf(struct weft_spin *lock, struct weft_waiter *waiter)
 {
 	weft_spin_unlock(lock);
 	while (!weft_load_acquire(&waiter->granted)) /* WQ1 */
-		weft_park(WEFT_FOREVER);
+		weft_park_deaf(WEFT_FOREVER);
 }

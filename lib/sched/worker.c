@@ -157,11 +157,6 @@ static void switch_to(struct weft_worker *worker, struct weft_stack *to, enum we
 	finish_switch(weft_worker_current());
 }
 
-static void count_turn(struct weft_worker *worker)
-{
-	weft_store_relaxed(&worker->turns, weft_load_relaxed(&worker->turns) + 1);
-}
-
 void weft_worker_suspend(struct weft_worker *worker, enum weft_after after)
 {
 	struct weft_stack *self = worker->stack;
@@ -176,7 +171,7 @@ void weft_worker_suspend(struct weft_worker *worker, enum weft_after after)
 		switch_to(worker, next ? next : loop_stack(worker), after);
 	}
 	worker = weft_worker_current();
-	count_turn(worker);
+	weft_worker_count_turn(worker);
 	self->budget = WEFT_BUDGET;
 	weft_queue_new_batch(&worker->queue);
 }
@@ -290,7 +285,6 @@ static unsigned take_injected(struct weft_worker *worker)
 
 	if (weft_likely(weft_load_relaxed(&runtime->inject_count) == 0))
 		return 0;
-	weft_queue_new_batch(&worker->queue);
 	weft_spin_lock(&runtime->inject_lock);
 	fair = weft_load_relaxed(&runtime->inject_count) / runtime->count + 1;
 	while (taken < fair) {
@@ -304,14 +298,13 @@ static unsigned take_injected(struct weft_worker *worker)
 			if (!task)
 				break;
 			task->home = worker;
-			weft_store_relaxed(&task->claim, WEFT_CLAIM_PRIVATE);
-			weft_queue_push(&worker->queue, task);
+			weft_store_release(&task->claim, WEFT_CLAIM_PRIVATE); /* TK4 */
+			weft_queue_push_oldest(&worker->queue, task);
 		}
 		taken++;
 		weft_sub_relaxed(&runtime->inject_count, 1);
 	}
 	weft_spin_unlock(&runtime->inject_lock);
-	weft_queue_new_batch(&worker->queue);
 	return taken;
 }
 
@@ -518,7 +511,7 @@ static void sleep_until_work(struct weft_worker *worker)
 		worker->backend->wait(worker->backend_state, wait);
 	}
 	worker->searching = weft_idle_cancel(idle, worker->index); /* ID3 */
-	count_turn(worker);
+	weft_worker_count_turn(worker);
 }
 
 /* Nothing is queued: look around, search, sleep. Returns with work, or to be called again. */
@@ -554,11 +547,9 @@ static void start(struct weft_worker *worker, struct weft_stack *self, struct we
 	large = weft_stack_get(&worker->runtime->stacks, worker->runtime, task->large);
 	if (!large) {
 		report_stacks(worker);
-		weft_queue_new_batch(&worker->queue);
-		weft_store_relaxed(&task->claim, WEFT_CLAIM_PRIVATE);
 		task->home = worker;
-		weft_queue_push(&worker->queue, task);
-		weft_queue_new_batch(&worker->queue);
+		weft_store_release(&task->claim, WEFT_CLAIM_PRIVATE); /* TK4 */
+		weft_queue_push_oldest(&worker->queue, task);
 		return;
 	}
 	worker->handed = task;
@@ -593,7 +584,7 @@ static void loop(struct weft_stack *self)
 		struct weft_stack *stack;
 		struct weft_task *task;
 
-		count_turn(worker);
+		weft_worker_count_turn(worker);
 		if (weft_unlikely(self->reserve)) {
 			reserve_loop(worker);
 			continue;

@@ -169,6 +169,24 @@ static inline void weft_count_release(_Atomic(uint64_t) *counter)
 	weft_store_release(counter, weft_load_relaxed(counter) + 1);
 }
 
+/* The loop has picked something, or has been looked after otherwise: no stall. */
+static inline void weft_worker_count_turn(struct weft_worker *worker)
+{
+	weft_count(&worker->turns);
+}
+
+/* Return a descriptor whose generation and word say that it is free. */
+void weft_task_magazine_full(struct weft_worker *worker);
+static inline void weft_task_give(struct weft_worker *worker, struct weft_task *task)
+{
+	if (weft_unlikely(worker->free.count >= WEFT_MAGAZINE_TASKS))
+		weft_task_magazine_full(worker);
+	task->node.next = (struct weft_node *)worker->free.head;
+	worker->free.head = task;
+	worker->free.count++;
+}
+void weft_task_count_end(struct weft_worker *worker, struct weft_task *task, int status);
+
 /* Thread main. Signals readiness through start_status (0 or -errno) and weft_futex_wake. */
 void *weft_worker_main(void *worker);
 int weft_worker_init(struct weft_worker *worker, struct weft_runtime *runtime, unsigned index);
@@ -181,11 +199,11 @@ void weft_worker_suspend(struct weft_worker *worker, enum weft_after after);
  * of it to be worth waking a sleeper. */
 void weft_worker_offer(struct weft_worker *worker);
 /* Whether that is worth a look. */
-static inline bool weft_worker_may_offer(const struct weft_worker *worker)
+static inline bool weft_worker_may_offer(struct weft_worker *worker)
 {
-	return (weft_load_relaxed(&((struct weft_worker *)worker)->attention) &
-		       WEFT_ATTENTION_STEAL) ||
-		worker->queue.tasks + worker->queue.ready.count > WEFT_SURPLUS;
+	return (weft_load_relaxed(&worker->attention) & WEFT_ATTENTION_STEAL) ||
+		(worker->queue.tasks + worker->queue.ready.count > WEFT_SURPLUS &&
+			weft_idle_sleeping(worker->runtime->idle) > 0);
 }
 
 /* Inside. Reap completions, flush submissions, fire timers, read mail; what came became ready. */
