@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sys - the system calls behind sys.h.
+ * sys - the system calls behind sys.h. errno is left as it was found: it belongs to the program.
  */
 #include "base/sys.h"
 
@@ -17,9 +17,11 @@
 
 void *weft_sys_map(size_t bytes)
 {
+	int saved = errno;
 	void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
+	errno = saved;
 	return base == MAP_FAILED ? NULL : base;
 }
 
@@ -28,28 +30,47 @@ void weft_sys_unmap(void *base, size_t bytes)
 	munmap(base, bytes);
 }
 
+/* The result of a system call as 0 or -errno, with errno put back. */
+static int code_of(long result, int saved)
+{
+	int code = result < 0 ? -errno : 0;
+
+	errno = saved;
+	return code;
+}
+
 int weft_sys_madvise(void *base, size_t bytes, int advice)
 {
-	return madvise(base, bytes, advice) ? -errno : 0;
+	int saved = errno;
+
+	return code_of(madvise(base, bytes, advice), saved);
 }
 
 int weft_sys_protect_none(void *base, size_t bytes)
 {
-	return mprotect(base, bytes, PROT_NONE) ? -errno : 0;
+	int saved = errno;
+
+	return code_of(mprotect(base, bytes, PROT_NONE), saved);
 }
 
 int weft_sys_membarrier_init(void)
 {
-	return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) ? -errno : 0;
+	int saved = errno;
+
+	return code_of(syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0),
+		saved);
 }
 
 int weft_sys_membarrier(void)
 {
-	return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) ? -errno : 0;
+	int saved = errno;
+
+	return code_of(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0), saved);
 }
 
 void weft_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t timeout_ns)
 {
+	int saved = errno;
 	struct timespec timeout = {
 		.tv_sec = timeout_ns / 1000000000,
 		.tv_nsec = timeout_ns % 1000000000,
@@ -57,11 +78,15 @@ void weft_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t timeout
 
 	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? NULL : &timeout,
 		NULL, 0);
+	errno = saved;
 }
 
 void weft_futex_wake(_Atomic(uint32_t) *word, int count)
 {
+	int saved = errno;
+
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+	errno = saved;
 }
 
 int64_t weft_sys_clock(void)

@@ -2,14 +2,26 @@
 /*
  * edge - who waits for whom, and the walk that finds a cycle before it closes.
  *
- * A stack publishes the task it waits for, then walks from that task to the stack it is on,
- * to the task that one waits for, and so on. Coming back to its own stack means that it would
- * wait for itself. Everything read is type-stable; generations tell reuse apart. A path is walked
- * twice: a true cycle stands still, a path that merely changes under the walk does not give
- * the same answer twice.
+ * A stack publishes the task it waits for, or the word that names the owner of the lock it waits
+ * for; then it walks from there to the stack that task is on, to what that one waits for, and
+ * so on. Coming back to its own stack means that it would wait for itself.
  *
- * ED1  publish: seq_cst store of edge, fence, then walk, on every waiter. Two that close a cycle
- *      at the same time cannot both miss it. Weaker: both sleep for good.
+ * Everything read is type-stable but a lock's word, which is its user's memory. A walker pins the
+ * edge while it reads the word, and leave, hence the call that waits for the lock, does not
+ * return under a pin.
+ *
+ * Others go on meanwhile, so one walk may put together edges that never held at once. Two walks that
+ * meet the same stacks in the same waits (edge_sequence has not moved) do: each of these waits
+ * lasted from before the first walk ended to after the second began, and who waits neither
+ * takes a lock nor gives one back.
+ *
+ * A wait that ends by itself closes no cycle: one under a deadline scope of the waiter's is not
+ * published, and a walk stops at a task that has been cancelled.
+ *
+ * ED1  publish: release store of edge, seq_cst fence, then walk, on every waiter. Two that close a
+ *      cycle at the same time cannot both miss it. Weaker: both sleep for good.
+ * ED2  walk: acquire compare-and-swap that pins, release store that unpins  <->  leave: acquire
+ *      compare-and-swap from unpinned to none. Weaker: a lock's memory is read after it is gone.
  */
 #include <errno.h>
 
@@ -18,53 +30,162 @@
 
 enum { HOPS_MAX = 64 };
 
-static bool leads_to(struct weft_task *task, const struct weft_stack *self)
+#define EDGE_LOCK ((uintptr_t)1)   /* a lock's owner word, not a task */
+#define EDGE_PINNED ((uintptr_t)2) /* a walker reads through it */
+
+static struct weft_task *owner_of(uintptr_t edge)
 {
+	const _Atomic(uintptr_t) *word = (const _Atomic(uintptr_t) *)(edge & ~EDGE_LOCK);
+	uintptr_t owner = weft_load_acquire((_Atomic(uintptr_t) *)word);
+
+	return owner & WEFT_OWNER_THREAD
+		       ? NULL
+		       : (struct weft_task *)(owner & ~WEFT_OWNER_FLAGS);
+}
+
+/* The task that the stack waits for now; NULL: none, or a plain thread. */
+static struct weft_task *next_of(struct weft_stack *stack)
+{
+	uintptr_t edge = weft_load_acquire(&stack->edge);
+	struct weft_task *next;
+
+	for (;;) {
+		if (!(edge & EDGE_LOCK))
+			return (struct weft_task *)edge;
+		if (edge & EDGE_PINNED) {
+			weft_cpu_relax();
+			edge = weft_load_acquire(&stack->edge);
+		} else if (weft_cas_acquire(
+				   &stack->edge, &edge, edge | EDGE_PINNED)) { /* ED2 */
+			break;
+		}
+	}
+	next = owner_of(edge);
+	weft_store_release(&stack->edge, edge); /* ED2 */
+	return next;
+}
+
+static bool cancelled(struct weft_task *task)
+{
+	return weft_load_acquire(&task->word) & WEFT_WORD_CANCEL;
+}
+
+/* 0: the waits from task on do not lead to self. Else they do, and the number stands for the way. */
+static uint64_t way_to(struct weft_task *task, const struct weft_stack *self)
+{
+	uint64_t way = 1;
+
 	for (int hop = 0; task && hop < HOPS_MAX; hop++) {
 		struct weft_stack *stack;
-		struct weft_task *next;
-		uint32_t generation;
+		struct weft_task *waiter;
+		uint32_t sequence;
 
-		if (weft_task_done(task))
-			return false;
+		if (weft_task_done(task) || cancelled(task))
+			return 0;
 		stack = weft_load_acquire(&task->stack);
 		if (!stack)
-			return false;
+			return 0;
 		if (stack == self)
-			return true;
-		generation = weft_load_acquire(&stack->edge_generation);
-		next = weft_load_acquire(&stack->edge);
-		if (!next || weft_load_relaxed(&next->generation) != generation)
-			return false;
-		task = next;
+			return way;
+		sequence = weft_load_acquire(&stack->edge_sequence);
+		waiter = weft_load_acquire(&stack->edge_waiter);
+		if (waiter && cancelled(waiter))
+			return 0;
+		task = next_of(stack);
+		if (weft_load_acquire(&stack->edge_sequence) != sequence)
+			return 0; /* it moves; if it waits again, its own walk comes after ours */
+		if (task && weft_load_acquire(&task->stack) == stack)
+			return 0; /* the lock was just given to it */
+		way = (way ^ (uintptr_t)stack) * UINT64_C(0x9E3779B97F4A7C15) + sequence;
+		way += !way;
 	}
-	return false;
+	return 0;
+}
+
+static void publish(struct weft_stack *stack, uintptr_t edge)
+{
+	weft_store_release(
+		&stack->edge_sequence, weft_load_relaxed(&stack->edge_sequence) + 1);
+	weft_store_relaxed(&stack->edge_waiter, stack->frame->task);
+	weft_store_release(&stack->edge, edge); /* ED1 */
+	weft_fence_seq_cst();
+}
+
+static void retract(struct weft_stack *stack)
+{
+	uintptr_t edge = weft_load_relaxed(&stack->edge) & ~EDGE_PINNED;
+
+	if (!edge)
+		return;
+	while (!weft_cas_acquire(&stack->edge, &edge, 0)) { /* ED2 */
+		edge &= ~EDGE_PINNED;
+		weft_cpu_relax();
+	}
+	weft_store_release(
+		&stack->edge_sequence, weft_load_relaxed(&stack->edge_sequence) + 1);
+}
+
+static int look_for_cycle(struct weft_stack *stack, uintptr_t edge)
+{
+	bool lock = edge & EDGE_LOCK;
+	uint64_t way = way_to(lock ? owner_of(edge) : (struct weft_task *)edge, stack);
+
+	if (weft_likely(!way) || way_to(next_of(stack), stack) != way)
+		return 0;
+	retract(stack);
+	return -EDEADLK;
+}
+
+/* The caller has a deadline of its own: hosts' are for what they wait for themselves. */
+static bool has_deadline(const struct weft_frame *frame)
+{
+	const struct weft_scope_state *scope = frame->scopes;
+
+	while (scope &&
+		(scope->kind != WEFT_SCOPE_DEADLINE || scope->until == WEFT_FOREVER))
+		scope = scope->outer;
+	return scope;
+}
+
+static int enter(struct weft_stack *stack, uintptr_t edge)
+{
+	if (has_deadline(stack->frame))
+		return 0;
+	publish(stack, edge);
+	return look_for_cycle(stack, edge);
 }
 
 int weft_wait_edge_enter(struct weft_task *owner)
 {
 	struct weft_worker *worker = weft_worker_current();
-	struct weft_stack *stack;
 
 	if (!worker || !owner)
 		return 0;
-	stack = worker->stack;
-	weft_store_release(&stack->edge_generation, weft_load_relaxed(&owner->generation));
-	weft_store_seq_cst(&stack->edge, owner); /* ED1 */
-	weft_fence_seq_cst();
-	if (weft_likely(!leads_to(owner, stack)) || !leads_to(owner, stack))
-		return 0;
-	weft_store_release(&stack->edge, NULL);
-	return -EDEADLK;
+	if (owner == worker->stack->frame->task)
+		return -EDEADLK;
+	return enter(worker->stack, (uintptr_t)owner);
+}
+
+int weft_wait_edge_enter_lock(const _Atomic(uintptr_t) *owner_word)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	return worker ? enter(worker->stack, (uintptr_t)owner_word | EDGE_LOCK) : 0;
 }
 
 int weft_wait_edge_check(struct weft_task *task)
 {
 	struct weft_worker *worker = weft_worker_current();
+	struct weft_stack *stack;
+	uint64_t way;
 
-	if (!worker || !leads_to(task, worker->stack) || !leads_to(task, worker->stack))
+	if (!worker)
 		return 0;
-	return -EDEADLK;
+	stack = worker->stack;
+	if (task == stack->frame->task)
+		return -EDEADLK;
+	way = has_deadline(stack->frame) ? 0 : way_to(task, stack);
+	return way && way_to(task, stack) == way ? -EDEADLK : 0;
 }
 
 void weft_wait_edge_leave(void)
@@ -72,5 +193,5 @@ void weft_wait_edge_leave(void)
 	struct weft_worker *worker = weft_worker_current();
 
 	if (worker)
-		weft_store_release(&worker->stack->edge, NULL);
+		retract(worker->stack);
 }

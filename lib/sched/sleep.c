@@ -38,8 +38,7 @@ static int sleep_until(weft_ns when)
 		int rc;
 
 		weft_park(when);
-		if (weft_now() >= when)
-			return 0; /* it has slept; a cancel is the next checkpoint's */
+		/* Time passing is no work done: a cancel that came first is told here. */
 		rc = weft_pending();
 		if (rc < 0)
 			return rc;

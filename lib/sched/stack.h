@@ -56,8 +56,9 @@ struct weft_stack {
 	char *low, *high;          /* usable bytes */
 	struct weft_timer timer;
 	struct weft_worker *timer_home; /* whose wheel the timer is armed on */
-	_Atomic(struct weft_task *) edge; /* the task it waits for, for the deadlock walk */
-	_Atomic(uint32_t) edge_generation;
+	_Atomic(uintptr_t) edge;         /* what it waits for, for the deadlock walk: edge.c */
+	_Atomic(struct weft_task *) edge_waiter; /* who on this stack waits so */
+	_Atomic(uint32_t) edge_sequence; /* moves whenever edge is set or cleared */
 	struct weft_stack *slab_next;     /* for the fault handler and the dump */
 	void *fiber;                      /* ThreadSanitizer's name for it */
 	void *fake_stack;                 /* AddressSanitizer's */
@@ -91,6 +92,12 @@ void weft_stack_pool_finish(struct weft_stack_pool *pool);
 /* A stack of the class, from the shared pool or newly carved; NULL: stacks_max or out of memory. */
 struct weft_stack *weft_stack_get(
 	struct weft_stack_pool *pool, struct weft_runtime *runtime, unsigned class);
+/* No more can be carved: those in the pools are all there will be. */
+static inline bool weft_stack_pool_exhausted(struct weft_stack_pool *pool)
+{
+	return weft_load_relaxed(&pool->live) >= pool->max;
+}
+
 /* Return a chain of stacks of one class. */
 void weft_stack_put_chain(
 	struct weft_stack_pool *pool, struct weft_stack *first, struct weft_stack *last);

@@ -90,6 +90,15 @@ void weft_wait_edge_leave(void);
 /* Whether that task waits for the caller now; publishes nothing. 0 or -EDEADLK. */
 int weft_wait_edge_check(struct weft_task *task);
 
+/*
+ * weft_wait_edge_enter for a lock, which changes hands while others wait: owner_word holds the task
+ * that owns it, or 0, and in the low two bits flags of the lock's own, of which WEFT_OWNER_THREAD
+ * says that the owner is no task. Other waiters read the word at any time until leave has returned.
+ */
+#define WEFT_OWNER_THREAD ((uintptr_t)2)
+#define WEFT_OWNER_FLAGS ((uintptr_t)3)
+int weft_wait_edge_enter_lock(const _Atomic(uintptr_t) *owner_word);
+
 /* -- a FIFO of waiters under a lock of the feature's ------------------------------------------- */
 
 struct weft_waiter {

@@ -75,7 +75,8 @@ static void pool_put(struct weft_worker *worker, struct weft_stack *stack)
 		worker->reserve = stack;
 		return;
 	}
-	if (weft_unlikely(stack->class > 0)) {
+	/* The last ones are for whoever needs them first. */
+	if (weft_unlikely(stack->class > 0 || weft_stack_pool_exhausted(&worker->runtime->stacks))) {
 		weft_stack_put_chain(&worker->runtime->stacks, stack, stack);
 		return;
 	}
@@ -626,7 +627,9 @@ static void reserve_loop(struct weft_worker *worker)
 		switch_to(worker, stack, WEFT_AFTER_POOL);
 		return;
 	}
-	if (weft_worker_service(worker) == 0)
+	if (weft_load_acquire(&worker->runtime->exiting))
+		switch_to(worker, &worker->thread_stack, WEFT_AFTER_POOL);
+	else if (weft_worker_service(worker) == 0)
 		worker->backend->wait(worker->backend_state, WEFT_MS(1));
 }
 

@@ -33,16 +33,6 @@
 #include "sched/wait.h"
 #include "sync/waiters.h"
 
-#ifndef WEFT_OWNER_FLAGS /* a waist without edges through locks: no cycle is found */
-#define WEFT_OWNER_THREAD ((uintptr_t)2)
-#define WEFT_OWNER_FLAGS ((uintptr_t)3)
-static int weft_wait_edge_enter_lock(const _Atomic(uintptr_t) *owner_word)
-{
-	(void)owner_word;
-	return 0;
-}
-#endif
-
 #define WAITERS ((uintptr_t)1)
 #define THREAD WEFT_OWNER_THREAD
 static_assert(((WAITERS | THREAD) & ~WEFT_OWNER_FLAGS) == 0,

@@ -243,6 +243,86 @@ Test(stress_sync, a_mutex_excludes_and_is_never_left_locked)
 	play_mutex(2);
 }
 
+/* -- several mutexes ------------------------------------------------------------------------- */
+
+enum { TABLE = 5 };
+
+static struct weft_mutex forks[TABLE];
+static _Atomic(unsigned long) refused;
+
+/* The lower fork first, the higher one last: there is no cycle to be found. */
+static int eat_in_order(void *arg)
+{
+	struct player *p = arg;
+
+	while (!weft_load_relaxed(&over)) {
+		int first = (int)random_next(&p->random) % (TABLE - 1), rc;
+		int second =
+			first + 1 + (int)random_next(&p->random) % (TABLE - 1 - first);
+
+		rc = weft_mutex_lock(&forks[first]);
+		if (was_cancelled(rc))
+			continue;
+		cr_assert_eq(rc, 0);
+		if (random_next(&p->random) % 8 == 0)
+			(void)weft_yield();
+		rc = weft_mutex_lock(&forks[second]);
+		if (!was_cancelled(rc)) {
+			cr_assert_eq(rc, 0);
+			p->count++;
+			cr_assert_eq(weft_mutex_unlock(&forks[second]), 0);
+		}
+		cr_assert_eq(weft_mutex_unlock(&forks[first]), 0);
+	}
+	return 0;
+}
+
+Test(stress_sync, mutexes_locked_in_order_are_never_refused)
+{
+	play(eat_in_order, eat_in_order, NULL, 2);
+	for (int i = 0; i < PLAYERS; i++)
+		cr_assert_gt(players[i].count, 0, "player %d was starved", i);
+}
+
+/* Any two forks: every deadlock is refused to somebody, who lets go and tries again. */
+static int eat_anyhow(void *arg)
+{
+	struct player *p = arg;
+
+	if (!weft_self())
+		return 0; /* the walk does not look through threads */
+	while (!weft_load_relaxed(&over)) {
+		int first = (int)random_next(&p->random) % TABLE, rc;
+		int second =
+			(first + 1 + (int)random_next(&p->random) % (TABLE - 1)) % TABLE;
+
+		rc = weft_mutex_lock(&forks[first]);
+		if (was_cancelled(rc))
+			continue;
+		cr_assert_eq(rc, 0);
+		if (random_next(&p->random) % 4 == 0)
+			(void)weft_yield();
+		rc = weft_mutex_lock(&forks[second]);
+		if (rc == 0) {
+			p->count++;
+			cr_assert_eq(weft_mutex_unlock(&forks[second]), 0);
+		} else if (rc == -EDEADLK) {
+			weft_add_relaxed(&refused, 1);
+		} else {
+			cr_assert(was_cancelled(rc));
+		}
+		cr_assert_eq(weft_mutex_unlock(&forks[first]), 0);
+	}
+	return 0;
+}
+
+Test(stress_sync, mutexes_locked_in_any_order_never_stop_everybody)
+{
+	play(eat_anyhow, eat_anyhow, NULL, 2);
+	cr_assert_gt(weft_load_relaxed(&refused), 0);
+	cr_assert_gt(players[0].count, 0);
+}
+
 /* -- semaphore ------------------------------------------------------------------------------- */
 
 enum { UNITS = 5 };

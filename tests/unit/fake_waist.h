@@ -118,7 +118,6 @@ void weft_unpark(struct weft_parker *parker)
 		syscall(SYS_futex, &parker->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-#ifdef WEFT_OWNER_FLAGS
 /* Under fake_edges: the one that this one waits for. */
 static struct fake_thread *fake_next(struct fake_thread *at)
 {
@@ -147,7 +146,6 @@ int weft_wait_edge_enter_lock(const _Atomic(uintptr_t) *owner_word)
 	pthread_mutex_unlock(&fake_edges);
 	return rc;
 }
-#endif
 
 void weft_wait_edge_leave(void)
 {

@@ -167,7 +167,6 @@ Test(mutex, the_result_wins_over_a_cancel_at_the_same_moment)
 	cr_assert_eq(granted, expected);
 }
 
-#ifdef WEFT_OWNER_FLAGS
 static struct weft_mutex other;
 
 /* Holds mutex and wants other, while the test holds other and wants mutex. */
@@ -195,7 +194,6 @@ Test(mutex, a_cycle_of_two_fails_for_the_one_who_closes_it)
 	cr_assert_eq(fake_join(a), 0);
 	cr_assert_eq(weft_mutex_lock(&mutex), 0);
 }
-#endif
 
 /* The last to lock an object's mutex may free the object, though the one before is still inside
  * its unlock. */
