@@ -46,7 +46,7 @@ static struct weft_task *owner_of(uintptr_t edge)
 /* The task that the stack waits for now; NULL: none, or a plain thread. */
 static struct weft_task *next_of(struct weft_stack *stack)
 {
-	uintptr_t edge = weft_load_acquire(&stack->edge);
+	uintptr_t edge = weft_load_acquire(&stack->edge); /* ED1 */
 	struct weft_task *next;
 
 	for (;;) {

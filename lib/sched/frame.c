@@ -220,7 +220,7 @@ void weft_owner_look(struct weft_owner *owner)
 
 void weft_owner_wait(struct weft_owner *owner, _Atomic(uint32_t) *flag)
 {
-	while (!weft_load_acquire(flag)) {
+	while (!weft_load_acquire(flag)) { /* AW1, GA1, GR1, RC1: the caller's flag */
 		weft_owner_look(owner);
 		if (weft_load_acquire(flag))
 			break;
