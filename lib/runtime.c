@@ -31,10 +31,14 @@ static const unsigned RING_ENTRIES_MOST = 32768;
 /* The child has one thread and none of the workers: whatever it calls says -EOWNERDEAD. */
 static void in_forked_child(void)
 {
+	struct weft_worker *worker = weft_worker_current();
+
 	for (unsigned i = 0; i < WEFT_RUNTIMES_MAX; i++) {
 		if (weft_load_relaxed(&weft_runtimes[i]))
 			weft_store_relaxed(&weft_forked, 1);
 	}
+	if (worker)
+		worker->stack->worker = NULL; /* the body that called fork may return */
 	weft_worker_set_current(NULL);
 }
 
@@ -147,7 +151,6 @@ static int make_parts(struct weft_runtime *runtime)
 
 	if (rc < 0)
 		return rc;
-	runtime->room = (runtime->stacks.slot_bytes - WEFT_GUARD_BYTES) / 4 * 3;
 	runtime->idle = calloc(1, sizeof(*runtime->idle));
 	runtime->io = calloc(1, sizeof(*runtime->io));
 	if (!runtime->idle || !runtime->io)

@@ -110,4 +110,42 @@ static inline void weft_list_splice_back(struct weft_list *list, struct weft_lis
 	back->head = back->tail = NULL;
 }
 
+/* -- a ring: a list whose head is a node of it, so that removing needs no case distinction --------- */
+
+static inline void weft_ring_init(struct weft_node *head)
+{
+	head->next = head->prev = head;
+}
+
+static inline bool weft_ring_empty(const struct weft_node *head)
+{
+	return head->next == head;
+}
+
+static inline void weft_ring_insert_after(struct weft_node *position, struct weft_node *node)
+{
+	node->prev = position;
+	node->next = position->next;
+	position->next->prev = node;
+	position->next = node;
+}
+
+static inline void weft_ring_remove(struct weft_node *node)
+{
+	node->prev->next = node->next;
+	node->next->prev = node->prev;
+}
+
+/* Put all of other's nodes before all of head's; other is empty afterwards. */
+static inline void weft_ring_splice_front(struct weft_node *head, struct weft_node *other)
+{
+	if (weft_ring_empty(other))
+		return;
+	other->prev->next = head->next;
+	head->next->prev = other->prev;
+	head->next = other->next;
+	other->next->prev = head;
+	weft_ring_init(other);
+}
+
 #endif

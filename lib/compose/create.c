@@ -11,10 +11,7 @@
 
 struct weft_task *weft_create_task_at(const char *site, weft_fn fn, void *arg)
 {
-	int error = -EINVAL;
-	struct weft_task *task = fn ? weft_task_spawn(site, fn, arg, 2, &error) : NULL;
-
-	return weft_likely(task != NULL) ? task : weft_task_failure(error);
+	return weft_task_spawn(site, fn, arg, 2);
 }
 
 struct weft_task *weft_create_task_with_at(
@@ -31,11 +28,9 @@ struct weft_task *weft_create_task_with_at(
 
 int weft_go_at(const char *site, weft_fn fn, void *arg)
 {
-	int error = -EINVAL;
+	struct weft_task *task = weft_task_spawn(site, fn, arg, 1);
 
-	if (!fn)
-		return -EINVAL;
-	return weft_task_spawn(site, fn, arg, 1, &error) ? 0 : error;
+	return task->flags & WEFT_TASK_FAILED ? task->status : 0;
 }
 
 /* The functions behind the macros stay addressable; called through a pointer they know no site. */

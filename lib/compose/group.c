@@ -136,8 +136,10 @@ void weft_group_begin(struct weft_group *public_group, unsigned flags)
 	group->parker = weft_parker_self();
 	group->flags = flags;
 	weft_store_relaxed(&group->left, 1);
-	if (group->frame)
+	if (group->frame) {
 		group->frame->groups++;
+		group->frame->left_open++;
+	}
 }
 
 /* Register before it is queued: from then on it may start and end at any moment. False: cancelled. */
@@ -244,6 +246,7 @@ int weft_group_join(struct weft_group *public_group)
 	settle(group);
 	weft_owner_wait(&group->owner, &group->over);
 	group->frame->groups--;
+	group->frame->left_open--;
 	group->frame = NULL;
 	if (group->owner.code && !group->first)
 		return group->spawned > 0 && group->cancelled ? group->owner.code : 0;

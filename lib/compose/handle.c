@@ -53,6 +53,7 @@ int weft_set_value(void *value, weft_drop drop)
 		task->drop(old);
 	task->value = value;
 	task->drop = drop;
+	weft_or_acq_rel(&task->word, WEFT_WORD_VALUED);
 	return 0;
 }
 

@@ -34,6 +34,7 @@ static void begin(struct weft_scope *scope, enum weft_scope_kind kind, weft_ns d
 	state->delivered = 0;
 	state->until = weft_deadline_from(duration);
 	frame->scopes = state;
+	frame->left_open++;
 	weft_stack_scopes_changed(own_stack());
 }
 
@@ -66,6 +67,7 @@ int weft_scope_end(struct weft_scope *scope)
 	if (!scope || frame->scopes != state_of(scope))
 		return -EINVAL;
 	frame->scopes = state_of(scope)->outer;
+	frame->left_open--;
 	weft_stack_scopes_changed(own_stack());
 	return state_of(scope)->delivered != 0;
 }

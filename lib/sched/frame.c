@@ -120,18 +120,13 @@ int weft_stack_look(struct weft_stack *stack)
 	forward_hosts(stack->frame->below, now);
 	code = weft_frame_pending(stack->frame, now, &cause);
 	set_next_deadline(stack, now);
-	/* Level-triggered: while something is pending every checkpoint comes here. */
-	stack->seen = code ? epoch - 1 : epoch;
+	/* Level-triggered: while something is pending, or a deadline runs, every checkpoint looks. */
+	stack->seen = code || stack->deadline != WEFT_FOREVER ? epoch - 1 : epoch;
 	if (code == -ETIMEDOUT)
 		cause->delivered = 1;
 	return code;
 }
 
-static bool something_new(struct weft_stack *stack)
-{
-	return weft_stack_has_news(stack) ||
-		(stack->deadline != WEFT_FOREVER && weft_now() >= stack->deadline);
-}
 
 /*
  * The budget is spent: after a look at the ring and the timers, let others run if any are ready.
@@ -162,10 +157,9 @@ int weft_checkpoint_enter(void)
 	if (weft_unlikely(!worker))
 		return weft_load_relaxed(&weft_forked) ? -EOWNERDEAD : 0;
 	stack = worker->stack;
-	if (weft_likely(!weft_stack_has_news(stack) && stack->deadline == WEFT_FOREVER &&
-		    --stack->budget > 0))
+	if (weft_likely(!weft_stack_has_news(stack) && --stack->budget > 0))
 		return 0;
-	if (something_new(stack)) {
+	if (weft_stack_has_news(stack)) {
 		int code = weft_stack_look(stack);
 
 		if (code)
@@ -200,7 +194,7 @@ int weft_pending(void)
 {
 	struct weft_worker *worker = weft_worker_current();
 
-	if (!worker || !something_new(worker->stack))
+	if (!worker || !weft_stack_has_news(worker->stack))
 		return 0;
 	return weft_stack_look(worker->stack);
 }

@@ -34,7 +34,8 @@ struct weft_frame {
 	struct weft_scope_state *scopes; /* innermost first */
 	struct weft_owner *owner;        /* while it hosts or waits for what it owns */
 	uint32_t absorbed_end;           /* weft_uncancel absorbed the runtime's end */
-	uint32_t groups;                 /* begun and not joined */
+	uint16_t groups;                 /* begun and not joined */
+	uint16_t left_open;              /* groups and scopes begun and not ended */
 };
 
 /* The calling task's frame; NULL outside a task. */

@@ -54,7 +54,7 @@ static void give_away(struct weft_worker *worker)
 	struct weft_queue *queue = &worker->queue;
 	struct weft_stack_fifo stay = { 0 };
 	struct weft_stack *stack;
-	struct weft_node *node, *next;
+	unsigned looked;
 
 	while ((stack = weft_stack_fifo_pop(&queue->ready))) {
 		if (stack->pins > 0)
@@ -63,15 +63,15 @@ static void give_away(struct weft_worker *worker)
 			weft_inject_stack(worker->runtime, stack);
 	}
 	queue->ready = stay;
-	weft_queue_seal(queue);
-	for (node = queue->aged.head; node; node = next) {
-		struct weft_task *task = (struct weft_task *)node;
+	for (looked = queue->tasks; looked > 0; looked--) {
+		struct weft_task *task = weft_queue_next_task(queue);
 
-		next = node->next;
-		if (task->flags & WEFT_TASK_PINNED)
-			continue;
 		weft_queue_remove(queue, task);
 		queue->foreign_removals++;
+		if (task->flags & WEFT_TASK_PINNED) {
+			weft_queue_push_oldest(queue, task);
+			continue;
+		}
 		weft_store_relaxed(&task->claim, WEFT_CLAIM_HELD);
 		weft_inject_task(worker->runtime, task);
 	}

@@ -119,7 +119,7 @@ static void stack_park(struct weft_worker *worker, struct weft_stack *stack, wef
 		weft_xchg_acq_rel(&stack->parker.state, WEFT_PARKER_RUNNING); /* PK2 */
 		return;
 	}
-	weft_worker_enter(worker);
+	weft_worker_enter_user(worker);
 	if (until != WEFT_FOREVER)
 		arm(worker, stack, until);
 	weft_worker_suspend(worker, WEFT_AFTER_PARK);

@@ -31,9 +31,9 @@ struct weft_stack_fifo {
 };
 
 struct weft_queue {
-	struct weft_list fresh;    /* new tasks, newest batch first */
-	struct weft_list aged;     /* sealed ones */
-	struct weft_task *cursor;  /* last task of the current batch, NULL if that is empty */
+	struct weft_node fresh;    /* ring of new tasks, newest batch first */
+	struct weft_node aged;     /* ring of sealed ones */
+	struct weft_node *cursor;  /* last task of the current batch; &fresh if that is empty */
 	uint32_t batch;            /* number of the current batch */
 	uint32_t tasks;            /* on fresh and aged */
 	uint32_t foreign_removals; /* tasks taken out that were not of the current batch */
@@ -69,18 +69,22 @@ static inline struct weft_stack *weft_stack_fifo_pop(struct weft_stack_fifo *fif
 /* What runs now begins a batch of its own. */
 static inline void weft_queue_new_batch(struct weft_queue *queue)
 {
-	queue->cursor = NULL;
+	queue->cursor = &queue->fresh;
 	queue->batch++;
+}
+
+static inline void weft_queue_init(struct weft_queue *queue)
+{
+	weft_ring_init(&queue->fresh);
+	weft_ring_init(&queue->aged);
+	weft_queue_new_batch(queue);
 }
 
 static inline void weft_queue_push(struct weft_queue *queue, struct weft_task *task)
 {
 	task->batch = queue->batch;
-	if (queue->cursor)
-		weft_list_insert_after(&queue->fresh, &queue->cursor->node, &task->node);
-	else
-		weft_list_push_head(&queue->fresh, &task->node);
-	queue->cursor = task;
+	weft_ring_insert_after(queue->cursor, &task->node);
+	queue->cursor = &task->node;
 	queue->tasks++;
 }
 
@@ -88,43 +92,47 @@ static inline void weft_queue_push(struct weft_queue *queue, struct weft_task *t
 static inline void weft_queue_push_oldest(struct weft_queue *queue, struct weft_task *task)
 {
 	task->batch = 0; /* no running task's batch: they count from one */
-	weft_list_push_tail(&queue->fresh, &task->node);
+	weft_ring_insert_after(queue->fresh.prev, &task->node);
 	queue->tasks++;
 }
 
-/*
- * Unlink a task that is on this queue. The list it is on matters only at its ends: a task at the end
- * of aged is recognised by its address.
- */
+/* Unlink a task that is on this queue. */
 static inline void weft_queue_remove(struct weft_queue *queue, struct weft_task *task)
 {
-	bool aged = (!task->node.prev && queue->aged.head == &task->node) ||
-		(!task->node.next && queue->aged.tail == &task->node);
+	struct weft_node *before = task->node.prev;
 
-	if (task == queue->cursor) {
-		struct weft_task *before = (struct weft_task *)task->node.prev;
-
-		queue->cursor = before && before->batch == task->batch ? before : NULL;
-	} else if (task->batch != queue->batch) {
+	if (weft_likely(&task->node == queue->cursor))
+		queue->cursor = before != &queue->fresh &&
+				((struct weft_task *)before)->batch == task->batch
+			? before
+			: &queue->fresh;
+	else if (task->batch != queue->batch)
 		queue->foreign_removals++;
-	}
-	weft_list_remove(weft_unlikely(aged) ? &queue->aged : &queue->fresh, &task->node);
+	weft_ring_remove(&task->node);
 	queue->tasks--;
 }
 
 /* The task the loop would start next, still linked; NULL if none. */
 static inline struct weft_task *weft_queue_next_task(struct weft_queue *queue)
 {
-	struct weft_node *node = queue->aged.head ? queue->aged.head : queue->fresh.head;
+	if (weft_unlikely(!weft_ring_empty(&queue->aged)))
+		return (struct weft_task *)queue->aged.next;
+	return weft_ring_empty(&queue->fresh) ? NULL : (struct weft_task *)queue->fresh.next;
+}
 
-	return (struct weft_task *)node;
+/* The end of the oldest batch: furthest from what the owner runs next. NULL if none. */
+static inline struct weft_task *weft_queue_last_task(struct weft_queue *queue)
+{
+	if (!weft_ring_empty(&queue->aged))
+		return (struct weft_task *)queue->aged.prev;
+	return weft_ring_empty(&queue->fresh) ? NULL : (struct weft_task *)queue->fresh.prev;
 }
 
 /* Everything created so far goes before everything created from now on. */
 static inline void weft_queue_seal(struct weft_queue *queue)
 {
-	weft_list_splice_front(&queue->aged, &queue->fresh);
-	queue->cursor = NULL;
+	weft_ring_splice_front(&queue->aged, &queue->fresh);
+	queue->cursor = &queue->fresh;
 }
 
 /* stack has yielded: it runs again after all that is ready now. */
@@ -143,7 +151,7 @@ static inline struct weft_stack *weft_queue_pop_stack(struct weft_queue *queue)
 			queue->ready_before_yielded = 0; /* thieves may have taken them */
 		if (queue->ready_before_yielded > 0)
 			queue->ready_before_yielded--;
-		else if (queue->aged.head)
+		else if (!weft_ring_empty(&queue->aged))
 			return NULL; /* the new tasks that were there first */
 		else
 			return weft_stack_fifo_pop(&queue->yielded);
@@ -168,12 +176,15 @@ static inline bool weft_queue_empty(const struct weft_queue *queue)
 static inline bool weft_queue_is_valid(const struct weft_queue *queue)
 {
 	uint32_t tasks = 0;
+	bool cursor_found = queue->cursor == &queue->fresh;
 
-	for (const struct weft_node *node = queue->fresh.head; node; node = node->next)
+	for (const struct weft_node *node = queue->fresh.next; node != &queue->fresh;
+		node = node->next, tasks++)
+		cursor_found = cursor_found || node == queue->cursor;
+	for (const struct weft_node *node = queue->aged.next; node != &queue->aged;
+		node = node->next)
 		tasks++;
-	for (const struct weft_node *node = queue->aged.head; node; node = node->next)
-		tasks++;
-	return tasks == queue->tasks && (!queue->cursor || queue->tasks > 0);
+	return tasks == queue->tasks && cursor_found;
 }
 
 #endif

@@ -27,6 +27,16 @@ __attribute__((noreturn, cold)) static void group_left_open(struct weft_task *ta
 	weft_assert_failed("every weft_group_begin has its weft_group_join", __FILE__, __LINE__);
 }
 
+/* Groups must be joined; scopes end with the task. */
+__attribute__((noinline, cold)) static void close_what_is_open(
+	struct weft_stack *stack, struct weft_frame *frame)
+{
+	if (frame->groups)
+		group_left_open(frame->task);
+	frame->scopes = NULL;
+	weft_stack_scopes_changed(stack);
+}
+
 static inline struct weft_worker *call(struct weft_worker *worker, struct weft_stack *stack,
 	struct weft_frame *frame, int *status)
 {
@@ -42,19 +52,15 @@ static inline struct weft_worker *call(struct weft_worker *worker, struct weft_s
 	weft_store_release(&task->stack, stack); /* TK3 */
 	weft_worker_leave(worker, false);
 	*status = task->fn(task->arg);
-	worker = weft_worker_current();
+	worker = stack->worker; /* not the same, if it was suspended */
 	if (weft_unlikely(!worker))
 		forked_child_returned();
-	weft_worker_enter(worker);
-	if (weft_unlikely(frame->groups))
-		group_left_open(task);
+	weft_worker_enter_user(worker);
 	if (weft_unlikely(stays))
 		stack->pins--;
 	stack->frame = frame->below;
-	if (weft_unlikely(frame->scopes != NULL)) {
-		frame->scopes = NULL; /* begun and not ended: they end with the task */
-		weft_stack_scopes_changed(stack);
-	}
+	if (weft_unlikely(frame->left_open))
+		close_what_is_open(stack, frame);
 	return worker;
 }
 
@@ -72,11 +78,10 @@ void weft_worker_run(struct weft_worker *worker, struct weft_stack *stack, struc
 }
 
 /* May the task run on top of what is on this stack now? */
-static bool fits(struct weft_worker *worker, struct weft_stack *stack, struct weft_task *task)
+static bool fits(struct weft_stack *stack, struct weft_task *task)
 {
-	size_t left = (size_t)((char *)__builtin_frame_address(0) - stack->low);
-
-	return left >= worker->runtime->room && task->large <= stack->class && !stack->reserve;
+	return (char *)__builtin_frame_address(0) >= stack->host_limit &&
+		task->large <= stack->class;
 }
 
 /* TK4: claim before home: whoever adopts a task stores home, then claim. */
@@ -116,7 +121,7 @@ static inline struct weft_worker *host(struct weft_worker *worker, struct weft_s
 {
 	struct weft_frame *below = stack->frame;
 	struct weft_frame frame = { .task = task, .below = below };
-	struct weft_task *cursor = worker->queue.cursor;
+	struct weft_node *cursor = worker->queue.cursor;
 	uint32_t batch = worker->queue.batch, removals = worker->queue.foreign_removals;
 	struct weft_worker *before = worker;
 
@@ -143,16 +148,15 @@ static void end_hosted(struct weft_worker *worker, struct weft_task *task, int s
 	weft_worker_leave(worker, false);
 }
 
-/* Nothing is pending for the caller, and its budget is not spent. */
+/* Nothing is pending for the caller, no deadline runs, and its budget is not spent. */
 static inline bool undisturbed(struct weft_stack *stack)
 {
-	return !weft_stack_has_news(stack) && stack->deadline == WEFT_FOREVER &&
-		--stack->budget > 0;
+	return !weft_stack_has_news(stack) && --stack->budget > 0;
 }
 
 static inline bool nobody_else_can_look(const struct weft_task *task, struct weft_worker *worker)
 {
-	return is_own_private(task, worker) && task->flags == 0 &&
+	return is_own_private(task, worker) && (task->flags | task->large) == 0 &&
 		weft_load_relaxed(&((struct weft_task *)task)->word) == 2 * WEFT_WORD_REF;
 }
 
@@ -163,35 +167,51 @@ static inline void end_and_free(struct weft_worker *worker, struct weft_task *ta
 		weft_task_count_end(worker, task, status);
 	else
 		weft_count_release(&worker->counters.done);
+	weft_store_relaxed(&task->stack, NULL);
 	weft_task_next_generation(task);
 	weft_store_release(&task->word, 0);
 	weft_task_give(worker, task);
 }
 
-bool weft_task_join_here(struct weft_task *task, struct weft_owner *owner, int *status)
+struct joiner {
+	struct weft_owner owner;
+	struct weft_task *task;
+};
+
+static void cancel_joined(struct weft_owner *owner, int code)
 {
+	(void)code;
+	weft_task_cancel(weft_container_of(owner, struct joiner, owner)->task);
+}
+
+bool weft_task_join_here(struct weft_task *task, int *status)
+{
+	struct joiner joiner;
 	struct weft_worker *worker = weft_worker_current();
 	struct weft_stack *stack;
 
 	if (weft_unlikely(!worker))
 		return false;
 	stack = worker->stack;
-	weft_worker_enter(worker);
+	weft_worker_enter_user(worker);
 	if (weft_unlikely(!nobody_else_can_look(task, worker) || !undisturbed(stack) ||
-		    !fits(worker, stack, task))) {
+		    (char *)__builtin_frame_address(0) < stack->host_limit)) {
 		weft_worker_leave(worker, false);
 		return false;
 	}
+	joiner.owner.on_pending = cancel_joined;
+	joiner.owner.code = 0;
+	joiner.task = task;
 	weft_queue_remove(&worker->queue, task);
-	worker = host(worker, stack, task, owner, status);
-	if (weft_likely(weft_load_relaxed(&task->word) == 2 * WEFT_WORD_REF && !task->value)) {
+	worker = host(worker, stack, task, &joiner.owner, status);
+	if (weft_likely(weft_load_relaxed(&task->word) == 2 * WEFT_WORD_REF)) {
 		end_and_free(worker, task, *status);
 		weft_worker_leave(worker, false);
 		return true;
 	}
 	end_hosted(worker, task, *status);
-	if (*status == -ECANCELED && owner->code)
-		*status = owner->code;
+	if (*status == -ECANCELED && joiner.owner.code)
+		*status = joiner.owner.code;
 	weft_task_unref(task, true);
 	return true;
 }
@@ -207,8 +227,8 @@ bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool n
 	if (task->home->runtime != worker->runtime)
 		return false;
 	stack = worker->stack;
-	weft_worker_enter(worker);
-	if (!fits(worker, stack, task) || !take_from_queue(worker, task, next_only)) {
+	weft_worker_enter_user(worker);
+	if (!fits(stack, task) || !take_from_queue(worker, task, next_only)) {
 		weft_worker_leave(worker, false);
 		return false;
 	}

@@ -14,7 +14,7 @@ static void give_way(void)
 {
 	struct weft_worker *worker = weft_worker_current();
 
-	weft_worker_enter(worker);
+	weft_worker_enter_user(worker);
 	weft_queue_yield(&worker->queue, worker->stack);
 	weft_worker_suspend(worker, WEFT_AFTER_NOTHING);
 	weft_worker_leave(weft_worker_current(), false);

@@ -177,6 +177,7 @@ static struct weft_stack *carve(
 	stack->runtime = runtime;
 	stack->low = slot + WEFT_GUARD_BYTES;
 	stack->high = (char *)stack;
+	stack->host_limit = stack->low + (pool->slot_bytes - WEFT_GUARD_BYTES) / 4 * 3;
 	stack->sp = weft_switch_prepare(stack, weft_loop_entry, stack);
 	weft_sanitizer_stack_created(stack);
 	return stack;

@@ -53,7 +53,9 @@ struct weft_stack {
 	struct weft_frame *frame;  /* the running task, hosts beneath it; NULL: only the loop */
 	struct weft_runtime *runtime;
 	struct weft_worker *pin;   /* where it must run, while pins > 0 */
+	struct weft_worker *worker; /* on which it runs, or ran last */
 	char *low, *high;          /* usable bytes */
+	char *host_limit;          /* a task is run in place only above this address */
 	struct weft_timer timer;
 	struct weft_worker *timer_home; /* whose wheel the timer is armed on */
 	_Atomic(uintptr_t) edge;         /* what it waits for, for the deadlock walk: edge.c */

@@ -15,7 +15,7 @@ int weft_io_submit(struct weft_op *op)
 
 	if (!worker)
 		return weft_worker_none();
-	weft_worker_enter(worker);
+	weft_worker_enter_user(worker);
 	op->home = worker;
 	rc = worker->backend->submit(worker->backend_state, op);
 	weft_count(&worker->counters.io_submitted);
@@ -37,7 +37,7 @@ void weft_io_cancel(struct weft_op *op)
 		weft_mail_and_wait(op->home, cancel_on, op);
 		return;
 	}
-	weft_worker_enter(worker);
+	weft_worker_enter_user(worker);
 	cancel_on(worker, op);
 	weft_worker_leave(worker, false);
 }
@@ -57,7 +57,7 @@ int weft_worker_mail_cancel_fd(struct weft_runtime *runtime, unsigned index, int
 		weft_mail_and_wait(home, cancel_fd_on, &fd);
 		return 0;
 	}
-	weft_worker_enter(worker);
+	weft_worker_enter_user(worker);
 	cancel_fd_on(worker, &fd);
 	weft_worker_leave(worker, false);
 	return 0;

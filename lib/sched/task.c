@@ -155,13 +155,9 @@ static inline void init(struct weft_task *task, struct weft_worker *home, const 
 	task->large = 0;
 	task->name_argument = 0;
 	task->home = home;
-	task->watches = NULL;
-	task->own.watcher = NULL;
-	task->value = NULL;
-	task->drop = NULL;
+	/* watches, own.watcher, value and stack are NULL in a free descriptor. */
 	task->site = site;
 	task->status = -EINPROGRESS;
-	weft_store_relaxed(&task->stack, NULL);
 	weft_store_relaxed(&task->claim, WEFT_CLAIM_PRIVATE);
 	weft_store_release(&task->word, refs * WEFT_WORD_REF);
 }
@@ -181,27 +177,25 @@ static int creation_forbidden(struct weft_worker *worker)
 	return weft_load_relaxed(&worker->runtime->stopping) ? -ESHUTDOWN : 0;
 }
 
-struct weft_task *weft_task_spawn(
-	const char *site, weft_fn fn, void *arg, unsigned refs, int *error)
+struct weft_task *weft_task_spawn(const char *site, weft_fn fn, void *arg, unsigned refs)
 {
 	struct weft_worker *worker = weft_worker_current();
 	struct weft_task *task;
-	bool was_inside;
 
-	if (weft_unlikely((*error = creation_forbidden(worker)) < 0))
-		return NULL;
-	was_inside = weft_worker_enter(worker);
+	if (weft_unlikely(!worker || !fn || weft_load_relaxed(&worker->runtime->stopping)))
+		return weft_task_failure(fn ? creation_forbidden(worker) : -EINVAL);
+	weft_worker_enter_user(worker);
 	task = take(worker);
-	if (weft_likely(task)) {
-		init(task, worker, site, fn, arg, refs);
-		weft_count(&worker->counters.created);
-		weft_queue_push(&worker->queue, task);
-		if (weft_unlikely(weft_worker_may_offer(worker)))
-			weft_worker_offer(worker);
-	} else {
-		*error = -ENOMEM;
+	if (weft_unlikely(!task)) {
+		weft_worker_leave(worker, false);
+		return weft_task_failure(-ENOMEM);
 	}
-	weft_worker_leave(worker, was_inside);
+	init(task, worker, site, fn, arg, refs);
+	weft_count(&worker->counters.created);
+	weft_queue_push(&worker->queue, task);
+	if (weft_unlikely(weft_worker_may_offer(worker)))
+		weft_worker_offer(worker);
+	weft_worker_leave(worker, false);
 	return task;
 }
 
@@ -358,10 +352,13 @@ static void task_free(struct weft_task *task, bool observed)
 			weft_worker_leave(worker, false); /* user code must not hold the worker */
 		task->drop(task->value);
 		if (was_inside)
-			weft_worker_enter(worker);
+			weft_worker_enter_user(worker);
 	}
 	if (weft_unlikely(task->flags & WEFT_TASK_OWN_SITE))
 		free((char *)task->site);
+	task->value = NULL;
+	task->own.watcher = NULL;
+	weft_store_relaxed(&task->stack, NULL);
 	weft_task_next_generation(task);
 	weft_store_release(&task->word, 0);
 	if (weft_likely(worker && worker->runtime == runtime)) {
@@ -552,7 +549,7 @@ static bool own_in_private(struct weft_task *task, struct weft_watcher *watcher)
 
 	if (!worker)
 		return false;
-	weft_worker_enter(worker);
+	weft_worker_enter_user(worker);
 	word = weft_load_relaxed(&task->word);
 	is_private = weft_load_acquire(&task->claim) == WEFT_CLAIM_PRIVATE && /* TK4 */
 		task->home == worker && WEFT_WORD_REFS(word) == 2 && !task->own.watcher &&
@@ -594,7 +591,7 @@ struct weft_task *weft_task_next_here(void)
 
 	if (!worker)
 		return NULL;
-	weft_worker_enter(worker);
+	weft_worker_enter_user(worker);
 	task = weft_queue_next_task(&worker->queue);
 	weft_worker_leave(worker, false);
 	return task;

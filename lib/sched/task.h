@@ -88,7 +88,7 @@ struct weft_task {
 	_Atomic(uint64_t) word;
 	_Atomic(uint8_t) claim;
 	uint8_t flags;
-	uint8_t large;
+	uint8_t large;         /* class of stack it needs */
 	uint8_t name_argument; /* which argument of the spawning call names it */
 	uint32_t batch; /* which batch of its home's private list */
 	struct weft_worker *home;
@@ -109,6 +109,7 @@ static_assert(sizeof(struct weft_task) <= 128, "two cache lines");
 #define WEFT_WORD_CANCEL UINT64_C(8)
 #define WEFT_WORD_SEEN UINT64_C(16) /* somebody looked at the failure */
 #define WEFT_WORD_OWNED UINT64_C(32) /* own.watcher is set */
+#define WEFT_WORD_VALUED UINT64_C(64) /* a value has been published; by the body itself */
 #define WEFT_WORD_REF (UINT64_C(1) << 32)
 #define WEFT_WORD_REFS(word) ((word) >> 32)
 
@@ -133,8 +134,8 @@ struct weft_task *weft_task_new(
 void weft_task_start(struct weft_task *task);
 /* Undo weft_task_new: it was not started and nobody has seen it. */
 void weft_task_abandon(struct weft_task *task);
-/* new and start with the default attributes, the hot path. */
-struct weft_task *weft_task_spawn(const char *site, weft_fn fn, void *arg, unsigned refs, int *error);
+/* new and start with the default attributes, the hot path. On failure the task of weft_task_failure. */
+struct weft_task *weft_task_spawn(const char *site, weft_fn fn, void *arg, unsigned refs);
 
 /* The immortal finished task that stands for this error. */
 struct weft_task *weft_task_failure(int error);
@@ -181,7 +182,7 @@ struct weft_owner {
  * current worker's list and fits here, and nothing is pending for the caller. Runs it, frees it,
  * stores its status, without one atomic operation. False: nothing was done.
  */
-bool weft_task_join_here(struct weft_task *task, struct weft_owner *owner, int *status);
+bool weft_task_join_here(struct weft_task *task, int *status);
 
 /* Wait (without a code) until *flag is non-zero, forwarding what becomes pending to owner once. */
 void weft_owner_wait(struct weft_owner *owner, _Atomic(uint32_t) *flag);

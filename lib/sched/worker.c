@@ -152,6 +152,7 @@ static void switch_to(struct weft_worker *worker, struct weft_stack *to, enum we
 	worker->after = after;
 	worker->after_stack = from;
 	worker->stack = to;
+	to->worker = worker;
 	weft_count(&worker->counters.switches);
 	weft_sanitizer_leave(from, to);
 	weft_switch(&from->sp, to->sp);
@@ -182,22 +183,24 @@ void weft_worker_suspend(struct weft_worker *worker, enum weft_after after)
 static unsigned share_tasks(struct weft_worker *worker, unsigned wanted)
 {
 	struct weft_queue *queue = &worker->queue;
-	struct weft_list *list = queue->aged.tail ? &queue->aged : &queue->fresh;
-	struct weft_node *node = list->tail, *before;
-	unsigned given = 0;
+	unsigned given = 0, looked = queue->tasks;
+	struct weft_node *node, *before;
 
-	/* From the oldest batch's end: furthest from what the owner runs next. */
-	for (; node && given < wanted; node = before) {
+	if (!wanted)
+		return 0;
+	node = &weft_queue_last_task(queue)->node;
+	for (; looked > 0 && given < wanted; looked--, node = before) {
 		struct weft_task *task = (struct weft_task *)node;
 
 		before = node->prev;
+		if (node == &queue->aged || node == &queue->fresh)
+			break;
 		if (task->flags & WEFT_TASK_PINNED)
 			continue;
 		weft_queue_remove(queue, task);
 		queue->foreign_removals++;
 		if (!weft_share_push_task(&worker->share, task)) {
-			weft_list_push_tail(list, &task->node);
-			queue->tasks++;
+			weft_queue_push_oldest(queue, task);
 			break;
 		}
 		given++;
@@ -660,6 +663,7 @@ int weft_worker_init(struct weft_worker *worker, struct weft_runtime *runtime, u
 		worker->default_flags = WEFT_TASK_STAY;
 	weft_store_relaxed(&worker->inside, 1);
 	weft_store_relaxed(&worker->next_timer, WEFT_FOREVER);
+	weft_queue_init(&worker->queue);
 	weft_wheel_init(&worker->wheel, weft_sys_clock());
 	worker->reserve = weft_stack_get(&runtime->stacks, runtime, 0);
 	if (!worker->backend_state || !worker->reserve)

@@ -106,7 +106,6 @@ struct weft_runtime {
 	struct weft_idle *idle;
 	struct weft_stack_pool stacks;
 	struct weft_task_pool tasks;
-	size_t room; /* stack bytes a task run in place must find */
 	struct weft_io *io; /* what lib/io keeps per runtime */
 	struct weft_spin inject_lock; /* guards the two lists; count is read without it */
 	struct weft_stack_fifo injected;
@@ -136,11 +135,9 @@ extern _Atomic(uint32_t) weft_forked;
 
 void weft_worker_wait_claim(struct weft_worker *worker);
 
-/* Enter the library: whether it was inside already, for weft_worker_leave. */
-static inline bool weft_worker_enter(struct weft_worker *worker)
+/* Enter the library from user code. */
+static inline void weft_worker_enter_user(struct weft_worker *worker)
 {
-	bool was_inside = weft_load_relaxed(&worker->inside);
-
 #ifdef WEFT_TSAN
 	weft_xchg_seq_cst(&worker->inside, 1);
 #else
@@ -149,6 +146,14 @@ static inline bool weft_worker_enter(struct weft_worker *worker)
 #endif
 	if (weft_unlikely(weft_load_acquire(&worker->attention) & WEFT_ATTENTION_CLAIMED))
 		weft_worker_wait_claim(worker);
+}
+
+/* The same from anywhere: whether it was inside already, for weft_worker_leave. */
+static inline bool weft_worker_enter(struct weft_worker *worker)
+{
+	bool was_inside = weft_load_relaxed(&worker->inside);
+
+	weft_worker_enter_user(worker);
 	return was_inside;
 }
 
