@@ -80,7 +80,7 @@ struct weft_task *weft_self(void)
 {
 	struct weft_frame *frame = weft_frame_current();
 
-	return frame ? frame->task : NULL;
+	return frame ? weft_frame_self(frame) : NULL;
 }
 
 const char *weft_name(const struct weft_task *task)
@@ -106,7 +106,7 @@ uint64_t weft_id(const struct weft_task *task)
 		return 0;
 	/* Descriptors are 128 bytes apart in a 47-bit address space; the generation tells reuse apart. */
 	generation = weft_load_relaxed(&((struct weft_task *)task)->generation);
-	return (generation / 2 + 1) << 40 | ((uintptr_t)task >> 7 & ((UINT64_C(1) << 40) - 1));
+	return (generation + 1) << 40 | ((uintptr_t)task >> 7 & ((UINT64_C(1) << 40) - 1));
 }
 
 int weft_cancel(struct weft_task *task)

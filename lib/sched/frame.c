@@ -83,29 +83,56 @@ void weft_stack_scopes_changed(struct weft_stack *stack)
 	weft_stack_force_look(stack);
 }
 
-/* A host cannot run: forward what became pending for it to what it owns, once. */
-static void forward(struct weft_frame *host, weft_ns now)
+struct weft_owner weft_owner_join;
+
+struct weft_task *weft_frame_self(struct weft_frame *frame)
+{
+	if (frame->quiet) {
+		frame->quiet = 0;
+		weft_store_relaxed(&frame->task->claim, WEFT_CLAIM_STARTED);
+		weft_store_release(&frame->task->stack, weft_worker_current()->stack); /* TK3 */
+	}
+	return frame->task;
+}
+
+static int newly_pending(struct weft_frame *host, int code_before, weft_ns now)
 {
 	struct weft_scope_state *cause;
+	int code = code_before ? 0 : weft_frame_pending(host, now, &cause);
+
+	if (code == -ETIMEDOUT)
+		cause->delivered = 1;
+	return code;
+}
+
+/* A host cannot run: forward what became pending for it to what it owns, once. */
+static void forward(struct weft_frame *host, struct weft_frame *above, weft_ns now)
+{
 	int code;
 
-	if (!host->owner || host->owner->code)
+	if (!host->owner)
 		return;
-	code = weft_frame_pending(host, now, &cause);
+	if (host->owner == &weft_owner_join) {
+		code = newly_pending(host, host->join_code, now);
+		if (code) {
+			host->join_code = code;
+			weft_or_seq_cst(&above->task->word, WEFT_WORD_CANCEL); /* it is on this stack */
+		}
+		return;
+	}
+	code = newly_pending(host, host->owner->code, now);
 	if (!code)
 		return;
-	if (cause && code == -ETIMEDOUT)
-		cause->delivered = 1;
 	host->owner->code = code;
 	host->owner->on_pending(host->owner, code);
 }
 
-static void forward_hosts(struct weft_frame *frame, weft_ns now)
+static void forward_hosts(struct weft_frame *frame, struct weft_frame *above, weft_ns now)
 {
 	if (!frame)
 		return;
-	forward_hosts(frame->below, now); /* the bottom one first: it may cancel the next */
-	forward(frame, now);
+	forward_hosts(frame->below, frame, now); /* the bottom one first: it may cancel the next */
+	forward(frame, above, now);
 }
 
 int weft_stack_look(struct weft_stack *stack)
@@ -117,7 +144,7 @@ int weft_stack_look(struct weft_stack *stack)
 
 	weft_fence_seq_cst(); /* TK3 */
 	now = clock_if_scoped(stack);
-	forward_hosts(stack->frame->below, now);
+	forward_hosts(stack->frame->below, stack->frame, now);
 	code = weft_frame_pending(stack->frame, now, &cause);
 	set_next_deadline(stack, now);
 	/* Level-triggered: while something is pending, or a deadline runs, every checkpoint looks. */

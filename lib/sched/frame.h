@@ -33,13 +33,24 @@ struct weft_frame {
 	struct weft_frame *below;
 	struct weft_scope_state *scopes; /* innermost first */
 	struct weft_owner *owner;        /* while it hosts or waits for what it owns */
-	uint32_t absorbed_end;           /* weft_uncancel absorbed the runtime's end */
 	uint16_t groups;                 /* begun and not joined */
 	uint16_t left_open;              /* groups and scopes begun and not ended */
+	uint16_t absorbed_end;           /* weft_uncancel absorbed the runtime's end */
+	uint16_t quiet;                  /* nobody else can look at task: see weft_frame_self */
+	int32_t join_code;               /* what was forwarded to the child that it joins in place */
 };
+
+/* The owner of a frame that joins the child above it, and nothing else. */
+extern struct weft_owner weft_owner_join;
 
 /* The calling task's frame; NULL outside a task. */
 struct weft_frame *weft_frame_current(void);
+
+/*
+ * The frame's task, for handing out. A task that its owner joins in place with no other handle
+ * is not marked as started until it asks for itself here: nobody could see the mark.
+ */
+struct weft_task *weft_frame_self(struct weft_frame *frame);
 
 /* Whether a cancel was requested of the frame's task, shielded or not; whether the runtime ends. */
 bool weft_frame_cancelled(const struct weft_frame *frame);

@@ -14,9 +14,9 @@ static void remove_at(struct weft_idle *idle, uint32_t position, bool searching)
 	idle->sleepers--;
 	for (uint32_t i = position; i < idle->sleepers; i++)
 		idle->sleeper[i] = idle->sleeper[i + 1];
-	weft_store_relaxed(&idle->asleep[worker], 0);
 	weft_add_seq_cst(&idle->counts,
 		(searching ? WEFT_IDLE_SEARCHING : 0) - WEFT_IDLE_SLEEPING);
+	weft_store_release(&idle->asleep[worker], 0); /* ID4 */
 }
 
 static bool remove_worker(struct weft_idle *idle, unsigned worker, bool searching)
@@ -87,16 +87,13 @@ void weft_idle_sleep(struct weft_idle *idle, unsigned worker, bool searching)
 	weft_fence_seq_cst(); /* ID1 */
 }
 
-bool weft_idle_cancel(struct weft_idle *idle, unsigned worker)
+void weft_idle_cancel(struct weft_idle *idle, unsigned worker)
 {
-	bool was_asleep;
-
-	if (!weft_load_relaxed(&idle->asleep[worker]))
-		return true;
+	if (!weft_load_acquire(&idle->asleep[worker])) /* ID4 */
+		return; /* chosen */
 	weft_spin_lock(&idle->lock);
-	was_asleep = remove_worker(idle, worker, false);
+	remove_worker(idle, worker, true); /* ID2: it may be the searcher somebody counted on */
 	weft_spin_unlock(&idle->lock);
-	return !was_asleep;
 }
 
 bool weft_idle_is_valid(struct weft_idle *idle)

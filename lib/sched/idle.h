@@ -15,8 +15,11 @@
  * ID2  A producer that sees a searcher wakes nobody, so the last searcher that stops with work in
  *      hand rechecks what is shared and notifies (weft_idle_found, then the same edge as ID1). Without:
  *      a burst is run by one worker while the others sleep.
+ *      For the same reason a worker that wakes by itself is a searcher again.
  * ID3  A woken worker counts as searching from the moment it is chosen, so one publication
  *      wakes one worker, and several publications do not wake all of them.
+ * ID4  choose: release store of asleep = 0, after the counts  ->  the chosen one's acquire load of it.
+ *      Weaker: it stops searching before it is counted, the count wraps, and nobody is woken.
  */
 #ifndef WEFT_LIB_SCHED_IDLE_H
 #define WEFT_LIB_SCHED_IDLE_H
@@ -67,8 +70,9 @@ bool weft_idle_found(struct weft_idle *idle);
 /* Announce sleep; searching: the caller was a searcher and no longer is. The caller must recheck
  * everything afterwards, and then either sleep or call weft_idle_cancel. */
 void weft_idle_sleep(struct weft_idle *idle, unsigned worker, bool searching);
-/* Awake again, by itself or by a waker. True: a waker had chosen it, it counts as searching. */
-bool weft_idle_cancel(struct weft_idle *idle, unsigned worker);
+/* Awake again, by itself or by a waker: from now on it counts as searching (ID2: a producer may have
+ * seen it searching before it announced sleep, and counts on it). */
+void weft_idle_cancel(struct weft_idle *idle, unsigned worker);
 
 bool weft_idle_is_valid(struct weft_idle *idle);
 

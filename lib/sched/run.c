@@ -167,28 +167,35 @@ static inline void end_and_free(struct weft_worker *worker, struct weft_task *ta
 		weft_task_count_end(worker, task, status);
 	else
 		weft_count_release(&worker->counters.done);
-	weft_store_relaxed(&task->stack, NULL);
 	weft_task_next_generation(task);
 	weft_store_release(&task->word, 0);
 	weft_task_give(worker, task);
 }
 
-struct joiner {
-	struct weft_owner owner;
-	struct weft_task *task;
-};
-
-static void cancel_joined(struct weft_owner *owner, int code)
+/* It asked for itself, was cancelled, or published a value: the long way of ending. */
+__attribute__((noinline)) static void end_and_release(struct weft_worker *worker,
+	struct weft_frame *child, struct weft_frame *joiner, int *status)
 {
-	(void)code;
-	weft_task_cancel(weft_container_of(owner, struct joiner, owner)->task);
+	struct weft_task *task = child->task;
+
+	if (joiner->join_code)
+		weft_stack_force_look(worker->stack);
+	end_hosted(worker, task, *status);
+	if (*status == -ECANCELED && joiner->join_code)
+		*status = joiner->join_code;
+	joiner->join_code = 0;
+	weft_task_unref(task, true);
 }
 
-bool weft_task_join_here(struct weft_task *task, int *status)
+bool weft_task_join_here(struct weft_task *task, int *status_out)
 {
-	struct joiner joiner;
-	struct weft_worker *worker = weft_worker_current();
+	struct weft_worker *worker = weft_worker_current_once();
+	struct weft_worker *before = worker;
 	struct weft_stack *stack;
+	struct weft_frame frame;
+	struct weft_node *cursor;
+	uint32_t batch, removals;
+	int status;
 
 	if (weft_unlikely(!worker))
 		return false;
@@ -199,20 +206,37 @@ bool weft_task_join_here(struct weft_task *task, int *status)
 		weft_worker_leave(worker, false);
 		return false;
 	}
-	joiner.owner.on_pending = cancel_joined;
-	joiner.owner.code = 0;
-	joiner.task = task;
 	weft_queue_remove(&worker->queue, task);
-	worker = host(worker, stack, task, &joiner.owner, status);
-	if (weft_likely(weft_load_relaxed(&task->word) == 2 * WEFT_WORD_REF)) {
-		end_and_free(worker, task, *status);
+	cursor = worker->queue.cursor;
+	batch = worker->queue.batch;
+	removals = worker->queue.foreign_removals;
+	frame = (struct weft_frame){ .task = task, .below = stack->frame, .quiet = 1 };
+	stack->frame->owner = &weft_owner_join;
+	stack->frame = &frame;
+	weft_queue_new_batch(&worker->queue);
+	weft_worker_leave(worker, false);
+	status = task->fn(task->arg);
+	worker = stack->worker; /* not the same, if it was suspended */
+	if (weft_unlikely(!worker))
+		forked_child_returned();
+	weft_worker_enter_user(worker);
+	stack->frame = frame.below;
+	frame.below->owner = NULL;
+	if (weft_unlikely(frame.left_open))
+		close_what_is_open(stack, &frame);
+	if (weft_likely(worker == before && worker->queue.batch == batch + 1 &&
+		    removals == worker->queue.foreign_removals)) {
+		worker->queue.cursor = cursor; /* nobody was suspended: the caller's batch goes on */
+		worker->queue.batch = batch;
+	}
+	if (weft_likely(frame.quiet && weft_load_relaxed(&task->word) == 2 * WEFT_WORD_REF)) {
+		end_and_free(worker, task, status);
 		weft_worker_leave(worker, false);
+		*status_out = status;
 		return true;
 	}
-	end_hosted(worker, task, *status);
-	if (*status == -ECANCELED && joiner.owner.code)
-		*status = joiner.owner.code;
-	weft_task_unref(task, true);
+	end_and_release(worker, &frame, frame.below, &status);
+	*status_out = status;
 	return true;
 }
 

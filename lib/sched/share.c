@@ -8,29 +8,40 @@
 
 static const uintptr_t IS_STACK = 1;
 
-static bool push(struct weft_share *share, uintptr_t item)
+static bool is_full(struct weft_share *share)
 {
 	uint64_t tail = weft_load_relaxed(&share->tail);
 
-	if (tail - weft_load_acquire(&share->head) >= WEFT_SHARE_SLOTS) /* SH2 */
-		return false;
-	weft_store_relaxed(&share->slots[tail % WEFT_SHARE_SLOTS], item);
-	weft_store_release(&share->tail, tail + 1); /* SH1 */
-	return true;
+	return tail - weft_load_acquire(&share->head) >= WEFT_SHARE_SLOTS; /* SH2 */
 }
 
+static void push(struct weft_share *share, uintptr_t item)
+{
+	uint64_t tail = weft_load_relaxed(&share->tail);
+
+	weft_store_relaxed(&share->slots[tail % WEFT_SHARE_SLOTS], item);
+	weft_store_release(&share->tail, tail + 1); /* SH1 */
+}
+
+/*
+ * Room is asked for first: from the store of claim on, a thief that holds a stale entry of
+ * this descriptor may run it. For that thief the store is a release: it has not seen this push.
+ */
 bool weft_share_push_task(struct weft_share *share, struct weft_task *task)
 {
-	weft_store_relaxed(&task->claim, WEFT_CLAIM_PUBLISHED); /* TK2: ordered by SH1 */
-	if (push(share, (uintptr_t)task))
-		return true;
-	weft_store_relaxed(&task->claim, WEFT_CLAIM_PRIVATE);
-	return false;
+	if (is_full(share))
+		return false;
+	weft_store_release(&task->claim, WEFT_CLAIM_PUBLISHED); /* TK2 */
+	push(share, (uintptr_t)task);
+	return true;
 }
 
 bool weft_share_push_stack(struct weft_share *share, struct weft_stack *stack)
 {
-	return push(share, (uintptr_t)stack | IS_STACK);
+	if (is_full(share))
+		return false;
+	push(share, (uintptr_t)stack | IS_STACK);
+	return true;
 }
 
 enum weft_share_result weft_share_pop(struct weft_share *share, struct weft_share_item *item)

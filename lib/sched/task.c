@@ -148,7 +148,6 @@ void weft_task_magazine_full(struct weft_worker *worker)
 static inline void init(struct weft_task *task, struct weft_worker *home, const char *site,
 	weft_fn fn, void *arg, unsigned refs)
 {
-	weft_task_next_generation(task);
 	task->fn = fn;
 	task->arg = arg;
 	task->flags = home->default_flags;
@@ -157,7 +156,6 @@ static inline void init(struct weft_task *task, struct weft_worker *home, const 
 	task->home = home;
 	/* watches, own.watcher, value and stack are NULL in a free descriptor. */
 	task->site = site;
-	task->status = -EINPROGRESS;
 	weft_store_relaxed(&task->claim, WEFT_CLAIM_PRIVATE);
 	weft_store_release(&task->word, refs * WEFT_WORD_REF);
 }
@@ -179,7 +177,7 @@ static int creation_forbidden(struct weft_worker *worker)
 
 struct weft_task *weft_task_spawn(const char *site, weft_fn fn, void *arg, unsigned refs)
 {
-	struct weft_worker *worker = weft_worker_current();
+	struct weft_worker *worker = weft_worker_current_once();
 	struct weft_task *task;
 
 	if (weft_unlikely(!worker || !fn || weft_load_relaxed(&worker->runtime->stopping)))

@@ -19,7 +19,7 @@
  *
  * TK1  end: release in the exchange that sets DONE  ->  await, status: acquire load of word.
  *      Weaker: an awaiter reads an old status or an unfinished value.
- * TK2  publish: release store of the ring's tail after claim = PUBLISHED  ->  the claiming
+ * TK2  publish: release store of claim = PUBLISHED, the descriptor written before  ->  the claiming
  *      compare-and-swap, acquire. Weaker: a thief runs a half-written descriptor.
  * TK4  adopt from the injector or the mail: store of home, then release store of claim = PRIVATE  ->
  *      the owner's joins: acquire load of claim, then home. Weaker: a joiner unlinks the task from the
@@ -99,7 +99,7 @@ struct weft_task {
 	weft_drop drop;
 	const char *site;
 	int status; /* until the end: the owner's number for the task; complete moves it to batch */
-	_Atomic(uint32_t) generation; /* odd while in use */
+	_Atomic(uint32_t) generation; /* how often it has been freed */
 };
 static_assert(sizeof(struct weft_task) <= 128, "two cache lines");
 

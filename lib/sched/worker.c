@@ -29,18 +29,18 @@ static const weft_ns SPIN_SHORTEST = 1000;
 
 /* -- the current worker ------------------------------------------------------------------------ */
 
-static _Thread_local struct weft_worker *current;
+_Thread_local struct weft_worker *weft_worker_of_thread;
 _Atomic(uint32_t) weft_forked;
 
 struct weft_worker *weft_worker_current(void)
 {
 	__asm__ __volatile__(""); /* never merged with an earlier call */
-	return current;
+	return weft_worker_of_thread;
 }
 
 void weft_worker_set_current(struct weft_worker *worker)
 {
-	current = worker;
+	weft_worker_of_thread = worker;
 }
 
 int weft_worker_none(void)
@@ -514,7 +514,8 @@ static void sleep_until_work(struct weft_worker *worker)
 		}
 		worker->backend->wait(worker->backend_state, wait);
 	}
-	worker->searching = weft_idle_cancel(idle, worker->index); /* ID3 */
+	weft_idle_cancel(idle, worker->index);
+	worker->searching = true; /* ID2, ID3 */
 	weft_worker_count_turn(worker);
 }
 

@@ -129,6 +129,15 @@ struct weft_runtime {
  * calls, and compilers keep the address of a thread-local for a whole function. */
 __attribute__((noinline)) struct weft_worker *weft_worker_current(void);
 void weft_worker_set_current(struct weft_worker *worker);
+/*
+ * The same, inlined: only for a function of its own that does not suspend, or asks once and not again
+ * after it has.
+ */
+extern _Thread_local struct weft_worker *weft_worker_of_thread;
+static inline struct weft_worker *weft_worker_current_once(void)
+{
+	return weft_worker_of_thread;
+}
 /* Why there is no current worker: -EOWNERDEAD in a forked child, else -EPERM. */
 int weft_worker_none(void);
 extern _Atomic(uint32_t) weft_forked;
