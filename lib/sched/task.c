@@ -123,17 +123,20 @@ static bool refill(
 	return true;
 }
 
-static inline struct weft_task *take(struct weft_worker *worker)
+static inline struct weft_task *take_first(struct weft_worker *worker)
 {
-	struct weft_task *task;
+	struct weft_task *task = worker->free.head;
 
-	if (weft_unlikely(!worker->free.head) &&
-		!refill(&worker->runtime->tasks, &worker->free, &worker->spare))
-		return NULL;
-	task = worker->free.head;
 	worker->free.head = (struct weft_task *)task->node.next;
 	worker->free.count--;
 	return task;
+}
+
+static struct weft_task *take(struct weft_worker *worker)
+{
+	if (!worker->free.head && !refill(&worker->runtime->tasks, &worker->free, &worker->spare))
+		return NULL;
+	return take_first(worker);
 }
 
 void weft_task_magazine_full(struct weft_worker *worker)
@@ -151,8 +154,7 @@ static inline void init(struct weft_task *task, struct weft_worker *home, const 
 	task->fn = fn;
 	task->arg = arg;
 	task->flags = home->default_flags;
-	task->large = 0;
-	task->name_argument = 0;
+	task->large = task->name_argument = 0;
 	task->home = home;
 	/* watches, own.watcher, value and stack are NULL in a free descriptor. */
 	task->site = site;
@@ -175,24 +177,53 @@ static int creation_forbidden(struct weft_worker *worker)
 	return weft_load_relaxed(&worker->runtime->stopping) ? -ESHUTDOWN : 0;
 }
 
-struct weft_task *weft_task_spawn(const char *site, weft_fn fn, void *arg, unsigned refs)
+__attribute__((noinline)) static struct weft_task *offer_and_leave(
+	struct weft_worker *worker, struct weft_task *task)
+{
+	weft_worker_offer(worker);
+	weft_worker_leave(worker, false);
+	return task;
+}
+
+/* Everything that is rare: errors, a claim, an empty magazine. */
+__attribute__((noinline)) static struct weft_task *spawn_slowly(
+	const char *site, weft_fn fn, void *arg, unsigned refs)
 {
 	struct weft_worker *worker = weft_worker_current_once();
+	int error = fn ? creation_forbidden(worker) : -EINVAL;
 	struct weft_task *task;
 
-	if (weft_unlikely(!worker || !fn || weft_load_relaxed(&worker->runtime->stopping)))
-		return weft_task_failure(fn ? creation_forbidden(worker) : -EINVAL);
+	if (error < 0)
+		return weft_task_failure(error);
 	weft_worker_enter_user(worker);
 	task = take(worker);
-	if (weft_unlikely(!task)) {
+	if (!task) {
 		weft_worker_leave(worker, false);
 		return weft_task_failure(-ENOMEM);
 	}
 	init(task, worker, site, fn, arg, refs);
 	weft_count(&worker->counters.created);
 	weft_queue_push(&worker->queue, task);
+	return offer_and_leave(worker, task);
+}
+
+/* All calls are tail calls, so that the common way through saves no register. */
+struct weft_task *weft_task_spawn(const char *site, weft_fn fn, void *arg, unsigned refs)
+{
+	struct weft_worker *worker = weft_worker_current_once();
+	struct weft_task *task;
+
+	if (weft_unlikely(!worker || !fn || !worker->free.head ||
+		    weft_load_relaxed(&worker->runtime->stopping)))
+		return spawn_slowly(site, fn, arg, refs);
+	if (weft_unlikely(!weft_worker_try_enter_user(worker)))
+		return spawn_slowly(site, fn, arg, refs);
+	task = take_first(worker);
+	init(task, worker, site, fn, arg, refs);
+	weft_count(&worker->counters.created);
+	weft_queue_push(&worker->queue, task);
 	if (weft_unlikely(weft_worker_may_offer(worker)))
-		weft_worker_offer(worker);
+		return offer_and_leave(worker, task);
 	weft_worker_leave(worker, false);
 	return task;
 }

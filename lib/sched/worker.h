@@ -144,8 +144,8 @@ extern _Atomic(uint32_t) weft_forked;
 
 void weft_worker_wait_claim(struct weft_worker *worker);
 
-/* Enter the library from user code. */
-static inline void weft_worker_enter_user(struct weft_worker *worker)
+/* Enter the library from user code unless the monitor holds the worker. */
+static inline bool weft_worker_try_enter_user(struct weft_worker *worker)
 {
 #ifdef WEFT_TSAN
 	weft_xchg_seq_cst(&worker->inside, 1);
@@ -153,7 +153,13 @@ static inline void weft_worker_enter_user(struct weft_worker *worker)
 	weft_store_relaxed(&worker->inside, 1); /* WK1 */
 	weft_compiler_barrier();
 #endif
-	if (weft_unlikely(weft_load_acquire(&worker->attention) & WEFT_ATTENTION_CLAIMED))
+	return !(weft_load_acquire(&worker->attention) & WEFT_ATTENTION_CLAIMED);
+}
+
+/* Enter the library from user code. */
+static inline void weft_worker_enter_user(struct weft_worker *worker)
+{
+	if (weft_unlikely(!weft_worker_try_enter_user(worker)))
 		weft_worker_wait_claim(worker);
 }
 
