@@ -25,7 +25,7 @@
  *      the owner's joins: acquire load of claim, then home. Weaker: a joiner unlinks the task from the
  *      list of another worker.
  * TK3  cancel: seq_cst or of CANCEL into word, then load of stack  <->  start: store of stack, then, at
- *      the first checkpoint, a seq_cst read-modify-write of the stack's epoch before word is read.
+ *      the first checkpoint, a seq_cst fence before word is read.
  *      At least one sees the other. Weaker: a cancel that meets a start is lost.
  */
 #ifndef WEFT_LIB_SCHED_TASK_H
