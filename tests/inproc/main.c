@@ -32,6 +32,16 @@ struct verdict {
 	int skipped;
 };
 
+/*
+ * ThreadSanitizer waits a second at the end of a process, for threads that are still at it.
+ * Ours are joined by then, and every test is a process.
+ */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "atexit_sleep_ms=20";
+}
+
 static struct criterion_test *tests;
 static struct criterion_test **tests_tail = &tests;
 static struct criterion_test *suites;
