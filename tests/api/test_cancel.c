@@ -314,10 +314,10 @@ static int sleep_until_due(void *arg)
 static int cancel_a_sleeper_that_is_due(void *arg)
 {
 	(void)arg;
-	for (int i = 0; i < 20; i++) {
-		struct sleeper s = { .due = weft_now() + WEFT_MS(2) };
+	for (int i = 0; i < 5; i++) {
+		struct sleeper s = { .due = weft_now() + WEFT_MS(30) };
 		struct weft_task *sleeper = weft_create_task(sleep_until_due, &s);
-		weft_yield();			   /* it sleeps, until 2 ms from now */
+		weft_yield();			   /* it sleeps */
 		weft_sleep_until(s.due - WEFT_MS(1)); /* this one is due before it */
 		while (weft_now() < s.due)
 			; /* ends by the clock; nobody else can run meanwhile */
@@ -348,8 +348,8 @@ static int spin_until_due(void *arg)
 static int time_out_before_a_sleeper(void *arg)
 {
 	(void)arg;
-	for (int i = 0; i < 20; i++) {
-		struct sleeper s = { .due = weft_now() + WEFT_MS(3) };
+	for (int i = 0; i < 5; i++) {
+		struct sleeper s = { .due = weft_now() + WEFT_MS(30) };
 		struct weft_event_flag never = { 0 };
 		struct weft_scope scope;
 		struct weft_task *sleeper = weft_create_task(sleep_until_due, &s);

@@ -8,12 +8,17 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 TestSuite(close, .timeout = PATIENCE);
 
+/*
+ * The bare system call: ThreadSanitizer keeps a history of each number through the calls of
+ * libc, and would miss that a ring has closed one in between.
+ */
 static void make_pair(int fds[2])
 {
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	cr_assert_eq(syscall(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 }
 
 struct reader {

@@ -207,9 +207,9 @@ Test(wait, counts_all_that_are_done)
 	run_on_1_2_4(wait_for_the_first_of_done);
 }
 
-static int spin_for_two_ms(void *arg)
+static int spin_for_a_while(void *arg)
 {
-	weft_ns until = weft_now() + WEFT_MS(2);
+	weft_ns until = weft_now() + WEFT_MS(35);
 
 	(void)arg;
 	while (weft_now() < until)
@@ -237,10 +237,10 @@ static int nap(void *arg)
 static int be_armed_first(void *arg)
 {
 	(void)arg;
-	for (int i = 0; i < 20; i++) {
-		struct nap n = { .length = WEFT_MS(1) };
+	for (int i = 0; i < 5; i++) {
+		struct nap n = { .length = WEFT_MS(30) };
 		struct weft_task *napper = weft_create_task(nap, &n);
-		struct weft_task *spinner = weft_create_task(spin_for_two_ms, NULL);
+		struct weft_task *spinner = weft_create_task(spin_for_a_while, NULL);
 		struct weft_task *tasks[] = { napper, spinner };
 
 		cr_assert_eq(weft_wait(tasks, 2, WEFT_ALL_COMPLETED, n.length), 1);
