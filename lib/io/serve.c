@@ -19,8 +19,12 @@
 #define PAUSE_MIN WEFT_MS(5) /* out of descriptors or memory: before the next attempt */
 #define PAUSE_MAX WEFT_MS(320)
 
+/* Several accept at once: at one connection per look at the ring, a burst of them would wait. */
+enum { ACCEPTORS = 16 };
+
 /* On the stack of weft_serve, which outlives every connection: group_join waits for them. */
 struct server {
+	int listen_fd;
 	int (*conn)(int fd, void *user);
 	void *user;
 	struct weft_io *io;
@@ -69,13 +73,13 @@ static int start(struct server *server, int fd)
 	return 0;
 }
 
-static int accept_one(struct server *server, int listen_fd)
+static int accept_one(struct server *server)
 {
 	int rc = server->is_bounded ? weft_sem_acquire(&server->room, 1) : 0;
 
 	if (rc < 0)
 		return rc;
-	rc = weft_accept(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	rc = weft_accept(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (rc >= 0)
 		rc = start(server, rc);
 	if (rc < 0 && server->is_bounded)
@@ -97,12 +101,13 @@ static bool is_scarcity(int rc)
 }
 
 /* Returns why it stopped. */
-static int accept_loop(struct server *server, int listen_fd)
+static int accept_loop(void *arg)
 {
+	struct server *server = arg;
 	weft_ns pause = PAUSE_MIN;
 
 	for (;;) {
-		int rc = accept_one(server, listen_fd);
+		int rc = accept_one(server);
 
 		if (is_scarcity(rc)) {
 			rc = weft_sleep(pause);
@@ -115,10 +120,32 @@ static int accept_loop(struct server *server, int listen_fd)
 	}
 }
 
+/* Run the acceptors until one fails, which cancels the others, or the caller is cancelled. */
+static int accept_all(struct server *server)
+{
+	struct weft_group acceptors;
+	int spawned = 0, rc = 0;
+
+	weft_group_begin(&acceptors, 0);
+	for (; spawned < ACCEPTORS && rc == 0; spawned += rc == 0)
+		rc = weft_group_spawn(&acceptors, accept_loop, server);
+	if (spawned > 0)
+		rc = 0; /* fewer will do */
+	else
+		weft_group_cancel(&acceptors);
+	spawned = weft_group_join(&acceptors);
+	return rc < 0 ? rc : spawned;
+}
+
 int weft_serve(
 	int listen_fd, int (*conn)(int fd, void *user), void *user, unsigned max_conns)
 {
-	struct server server = {.conn = conn, .user = user, .is_bounded = max_conns > 0};
+	struct server server = {
+		.listen_fd = listen_fd,
+		.conn = conn,
+		.user = user,
+		.is_bounded = max_conns > 0,
+	};
 	int rc;
 
 	if (!conn)
@@ -129,7 +156,7 @@ int weft_serve(
 	server.io = weft_io_current();
 	weft_sem_init(&server.room, max_conns);
 	weft_group_begin(&server.group, WEFT_GROUP_COLLECT);
-	rc = accept_loop(&server, listen_fd);
+	rc = accept_all(&server);
 	weft_group_cancel(&server.group);
 	weft_group_join(&server.group);
 	return rc;

@@ -24,8 +24,9 @@ enum {
 	SPIN_CHECKS_PER_CLOCK = 16,
 };
 
-static const weft_ns SPIN_LONGEST = 50 * 1000; /* about one wake-up of a sleeping processor */
-static const weft_ns SPIN_SHORTEST = 1000;
+/* Sleeping and waking costs both sides some 50 us: looking is cheaper when work comes sooner. */
+static const weft_ns SPIN_LONGEST = 100 * 1000;
+static const weft_ns SPIN_SHORTEST = 2 * 1000;
 
 /* -- the current worker ------------------------------------------------------------------------ */
 
@@ -476,27 +477,38 @@ static bool look(struct weft_worker *worker, bool at_the_clock)
 	return have_work(worker) || (worker->searching && steal_round(worker, true));
 }
 
-/* Look for a bounded time, which adapts to how often looking has paid. */
-static void spin(struct weft_worker *worker)
+/* As long as work usually takes to come, and some more; not at all if that is too long. */
+static weft_ns spin_time(const struct weft_worker *worker)
 {
-	weft_ns begin = weft_sys_clock();
+	if (worker->idle_gap > SPIN_LONGEST)
+		return SPIN_SHORTEST;
+	return worker->idle_gap * 2 + SPIN_SHORTEST;
+}
+
+static void note_gap(struct weft_worker *worker, weft_ns begin)
+{
+	weft_ns gap = weft_sys_clock() - begin;
+
+	/* One long pause must not hide that work comes often. */
+	if (gap > 4 * SPIN_LONGEST)
+		gap = 4 * SPIN_LONGEST;
+	worker->idle_gap += (gap - worker->idle_gap) / 8;
+}
+
+/* Look for a bounded time before sleeping. */
+static void spin(struct weft_worker *worker, weft_ns begin)
+{
+	weft_ns longest = spin_time(worker);
 
 	for (unsigned check = 1; !weft_load_relaxed(&worker->runtime->exiting); check++) {
 		bool at_the_clock = check % SPIN_CHECKS_PER_CLOCK == 0;
 
-		if (look(worker, at_the_clock)) {
-			worker->spin_ns *= 2;
-			if (worker->spin_ns > SPIN_LONGEST)
-				worker->spin_ns = SPIN_LONGEST;
+		if (look(worker, at_the_clock))
 			return;
-		}
-		if (at_the_clock && weft_sys_clock() - begin > worker->spin_ns)
-			break;
+		if (at_the_clock && weft_sys_clock() - begin > longest)
+			return;
 		weft_cpu_relax();
 	}
-	worker->spin_ns /= 2;
-	if (worker->spin_ns < SPIN_SHORTEST)
-		worker->spin_ns = SPIN_SHORTEST;
 }
 
 static void sleep_until_work(struct weft_worker *worker)
@@ -523,19 +535,24 @@ static void sleep_until_work(struct weft_worker *worker)
 static void idle(struct weft_worker *worker)
 {
 	struct weft_runtime *runtime = worker->runtime;
+	weft_ns begin;
 
 	weft_worker_service(worker);
 	if (!have_work(worker))
 		steal_from(worker, worker); /* what it gave away and nobody took */
-	if (!have_work(worker)) {
-		if (!worker->searching && runtime->count > 1)
-			worker->searching = weft_idle_search(runtime->idle, runtime->count);
-		spin(worker);
-	}
-	if (have_work(worker) || weft_load_acquire(&runtime->exiting))
+	if (have_work(worker)) {
 		stop_searching(worker);
-	else
+		return;
+	}
+	begin = weft_sys_clock();
+	if (!worker->searching && runtime->count > 1)
+		worker->searching = weft_idle_search(runtime->idle, runtime->count);
+	spin(worker, begin);
+	if (!have_work(worker) && !weft_load_acquire(&runtime->exiting))
 		sleep_until_work(worker);
+	else
+		stop_searching(worker);
+	note_gap(worker, begin);
 }
 
 /* -- the loop ---------------------------------------------------------------------------------- */
@@ -655,7 +672,6 @@ int weft_worker_init(struct weft_worker *worker, struct weft_runtime *runtime, u
 	worker->runtime = runtime;
 	worker->index = index;
 	worker->random = UINT64_C(0x9e3779b97f4a7c15) * (index + 1);
-	worker->spin_ns = SPIN_LONGEST;
 	worker->backend = &weft_backend_uring;
 	worker->backend_state = calloc(1, worker->backend->size);
 	worker->thread_stack.runtime = runtime;

@@ -86,7 +86,7 @@ struct weft_worker {
 	struct weft_wheel wheel;
 	_Atomic(int64_t) next_timer;    /* a bound for the monitor and the loop */
 	uint64_t random;
-	int64_t spin_ns;                /* how long it is worth looking before sleeping */
+	int64_t idle_gap;               /* how long it is idle before work comes: a moving average */
 	bool searching;                 /* counted as a searcher in runtime->idle */
 	/* inboxes, pushed by anybody */
 	struct weft_inbox inbox;
