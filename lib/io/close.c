@@ -42,10 +42,11 @@ static void cancel_on_rings(int fd, unsigned rings)
 /* 0: nothing is in flight and nothing can be; the descriptor is ours to close. */
 static int end_operations(struct weft_fd *entry, int fd, uint64_t *ticket)
 {
+	struct weft_fd_turn turn = {0};
 	unsigned rings;
 	int rc;
 
-	while ((rc = weft_fd_close_begin(entry, ticket, &rings)) == -EAGAIN)
+	while ((rc = weft_fd_close_begin(entry, &turn, ticket, &rings)) == -EAGAIN)
 		pause_deaf(
 			RETRY_NS); /* an earlier closer of the number is about to finish */
 	if (rc < 0)

@@ -87,13 +87,34 @@ int weft_fd_get(struct weft_fd_table *table, int fd, struct weft_fd **entry)
 	return 0;
 }
 
-int weft_fd_begin(struct weft_fd *entry, unsigned worker)
+/* May the caller enter this state? 0, -EBADF, or -EAGAIN with the generation to wait for. */
+static int may_enter(uint64_t word, struct weft_fd_turn *turn)
+{
+	uint64_t generation = word & GENERATION_MASK;
+
+	if (weft_likely(!turn->waited)) {
+		if (weft_likely(!(word & STATE_MASK)))
+			return 0;
+		if (!(word & FINAL))
+			return -EBADF;
+		turn->waited = true;
+		turn->generation = generation + GENERATION_ONE;
+		return -EAGAIN;
+	}
+	if (generation + GENERATION_ONE == turn->generation)
+		return -EAGAIN;
+	return generation == turn->generation && !(word & STATE_MASK) ? 0 : -EBADF;
+}
+
+int weft_fd_begin(struct weft_fd *entry, unsigned worker, struct weft_fd_turn *turn)
 {
 	uint64_t word = weft_load_relaxed(&entry->word);
+	int rc;
 
 	do {
-		if (weft_unlikely(word & STATE_MASK))
-			return word & FINAL ? -EAGAIN : -EBADF;
+		rc = may_enter(word, turn);
+		if (weft_unlikely(rc < 0))
+			return rc;
 	} while (!weft_cas_acq_rel(
 		&entry->word, &word, (word + COUNT_ONE) | RING_BIT(worker))); /* FD1 */
 	return 0;
@@ -128,13 +149,16 @@ bool weft_fd_end(struct weft_fd *entry)
 	return true;
 }
 
-int weft_fd_close_begin(struct weft_fd *entry, uint64_t *ticket, unsigned *rings_out)
+int weft_fd_close_begin(struct weft_fd *entry, struct weft_fd_turn *turn, uint64_t *ticket,
+	unsigned *rings_out)
 {
 	uint64_t word = weft_load_relaxed(&entry->word);
+	int rc;
 
 	do {
-		if (word & STATE_MASK)
-			return word & FINAL ? -EAGAIN : -EBADF;
+		rc = may_enter(word, turn);
+		if (rc < 0)
+			return rc;
 	} while (!weft_cas_seq_cst(
 		&entry->word, &word, word | (COUNT(word) ? CLOSING : FINAL))); /* FD1 */
 	*ticket = word & GENERATION_MASK;

@@ -16,7 +16,9 @@
  *
  * In FINAL the closer is inside the kernel's close. There the number becomes free before the
  * closer hears of it, so whoever uses it then may be its next owner: it waits (-EAGAIN), or, if
- * weft itself got the number from the kernel, weft_fd_opened makes it OPEN at once.
+ * weft itself got the number from the kernel, weft_fd_opened makes it OPEN at once. Who waited is
+ * let in to the next generation only: in a later one its own descriptor has been closed meanwhile,
+ * and the number is somebody else's.
  *
  * Life:   entries lie in segments that double in size and are freed with the table.
  * word:   every change is one compare-and-swap, by any thread.
@@ -70,8 +72,14 @@ struct weft_fd *weft_fd_find(struct weft_fd_table *table, int fd);
 /* The same, but makes the entry. -EBADF when fd is not open and has no entry yet; -ENOMEM. */
 int weft_fd_get(struct weft_fd_table *table, int fd, struct weft_fd **entry);
 
+/* For one caller that tries again after -EAGAIN; zero before the first attempt. */
+struct weft_fd_turn {
+	uint64_t generation; /* the one it may enter, if waited */
+	bool waited;
+};
+
 /* Count an operation that goes to this worker's ring. 0; -EBADF, -EAGAIN: see above. */
-int weft_fd_begin(struct weft_fd *entry, unsigned worker);
+int weft_fd_begin(struct weft_fd *entry, unsigned worker, struct weft_fd_turn *turn);
 /* Is it being closed? True also tells that it was so before the caller's operation ends. */
 bool weft_fd_closing(struct weft_fd *entry);
 /* The operation is over: was it being closed? */
@@ -81,7 +89,8 @@ bool weft_fd_end(struct weft_fd *entry);
  * One closer's steps. begin: 0, -EBADF (somebody else is closing it), or -EAGAIN (FINAL: try
  * later). *ticket names this closing; rings_out: where operations are in flight, 0 for none.
  */
-int weft_fd_close_begin(struct weft_fd *entry, uint64_t *ticket, unsigned *rings_out);
+int weft_fd_close_begin(struct weft_fd *entry, struct weft_fd_turn *turn, uint64_t *ticket,
+	unsigned *rings_out);
 /* Wait until the last operation has ended and go to FINAL. From a task, deaf to cancels. 0, or
  * -EBADF when the number got a new owner meanwhile (a plain close behind our back). */
 int weft_fd_close_wait(struct weft_fd *entry, uint64_t ticket);

@@ -167,7 +167,7 @@ int weft_shutdown(int fd, int how)
 	rc = weft_fd_get(&weft_io_current()->fds, fd, &entry);
 	if (rc < 0)
 		return rc;
-	rc = weft_fd_begin(entry, weft_io_worker());
+	rc = weft_fd_begin(entry, weft_io_worker(), &(struct weft_fd_turn){0});
 	if (rc < 0)
 		return -EBADF;
 	rc = weft_sys_shutdown(fd, how);

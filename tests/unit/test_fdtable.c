@@ -34,19 +34,33 @@ static void finish(void)
 
 TestSuite(fdtable, .fini = finish, .timeout = 30);
 
+static int begin(struct weft_fd *entry, unsigned worker)
+{
+	struct weft_fd_turn turn = {0};
+
+	return weft_fd_begin(entry, worker, &turn);
+}
+
+static int close_begin(struct weft_fd *entry, uint64_t *ticket, unsigned *rings)
+{
+	struct weft_fd_turn turn = {0};
+
+	return weft_fd_close_begin(entry, &turn, ticket, rings);
+}
+
 Test(fdtable, close_of_an_idle_descriptor_waits_for_nobody)
 {
 	struct weft_fd *entry = entry_of(0);
 	unsigned rings = 99;
 	uint64_t ticket;
 
-	cr_assert_eq(weft_fd_begin(entry, 3), 0);
+	cr_assert_eq(begin(entry, 3), 0);
 	cr_assert(!weft_fd_end(entry));
-	cr_assert_eq(weft_fd_close_begin(entry, &ticket, &rings), 0);
+	cr_assert_eq(close_begin(entry, &ticket, &rings), 0);
 	cr_assert_eq(rings, 0);
 	cr_assert_eq(weft_fd_close_wait(entry, ticket), 0);
 	weft_fd_close_end(entry, ticket);
-	cr_assert_eq(weft_fd_begin(entry, 3), 0);
+	cr_assert_eq(begin(entry, 3), 0);
 	cr_assert(!weft_fd_end(entry));
 }
 
@@ -56,10 +70,10 @@ Test(fdtable, closer_learns_the_rings)
 	unsigned rings;
 	uint64_t ticket;
 
-	weft_fd_begin(entry, 0);
-	weft_fd_begin(entry, 5);
-	weft_fd_begin(entry, 16 + 5);
-	cr_assert_eq(weft_fd_close_begin(entry, &ticket, &rings), 0);
+	begin(entry, 0);
+	begin(entry, 5);
+	begin(entry, 16 + 5);
+	cr_assert_eq(close_begin(entry, &ticket, &rings), 0);
 	cr_assert_eq(rings, 1 << 0 | 1 << 5);
 }
 
@@ -69,19 +83,19 @@ Test(fdtable, closing_refuses_operations_and_other_closers)
 	unsigned rings;
 	uint64_t ticket, other;
 
-	cr_assert_eq(weft_fd_begin(entry, 0), 0);
+	cr_assert_eq(begin(entry, 0), 0);
 	cr_assert(!weft_fd_closing(entry));
-	cr_assert_eq(weft_fd_close_begin(entry, &ticket, &rings), 0);
+	cr_assert_eq(close_begin(entry, &ticket, &rings), 0);
 	cr_assert(weft_fd_closing(entry));
-	cr_assert_eq(weft_fd_begin(entry, 0), -EBADF);
-	cr_assert_eq(weft_fd_close_begin(entry, &other, &rings), -EBADF);
+	cr_assert_eq(begin(entry, 0), -EBADF);
+	cr_assert_eq(close_begin(entry, &other, &rings), -EBADF);
 	cr_assert(weft_fd_end(entry));
 	cr_assert_eq(weft_fd_close_wait(entry, ticket), 0);
 	/* inside the kernel's close: whoever comes may be the next owner */
-	cr_assert_eq(weft_fd_begin(entry, 0), -EAGAIN);
-	cr_assert_eq(weft_fd_close_begin(entry, &other, &rings), -EAGAIN);
+	cr_assert_eq(begin(entry, 0), -EAGAIN);
+	cr_assert_eq(close_begin(entry, &other, &rings), -EAGAIN);
 	weft_fd_close_end(entry, ticket);
-	cr_assert_eq(weft_fd_begin(entry, 0), 0);
+	cr_assert_eq(begin(entry, 0), 0);
 }
 
 Test(fdtable, next_owners_state_outlives_the_closers_end)
@@ -90,14 +104,14 @@ Test(fdtable, next_owners_state_outlives_the_closers_end)
 	uint64_t ticket, next;
 	unsigned rings;
 
-	weft_fd_close_begin(entry, &ticket, &rings);
+	close_begin(entry, &ticket, &rings);
 	weft_fd_close_wait(entry, ticket);
 	weft_fd_reset(entry); /* the kernel gave the number away already */
-	cr_assert_eq(weft_fd_begin(entry, 0), 0);
-	cr_assert_eq(weft_fd_close_begin(entry, &next, &rings), 0);
+	cr_assert_eq(begin(entry, 0), 0);
+	cr_assert_eq(close_begin(entry, &next, &rings), 0);
 	weft_fd_close_end(entry, ticket); /* late */
 	cr_assert(weft_fd_closing(entry));
-	cr_assert_eq(weft_fd_begin(entry, 0), -EBADF);
+	cr_assert_eq(begin(entry, 0), -EBADF);
 }
 
 Test(fdtable, closing_is_called_off_when_the_number_has_a_new_owner)
@@ -106,8 +120,8 @@ Test(fdtable, closing_is_called_off_when_the_number_has_a_new_owner)
 	uint64_t ticket;
 	unsigned rings;
 
-	weft_fd_begin(entry, 0);
-	weft_fd_close_begin(entry, &ticket, &rings);
+	begin(entry, 0);
+	close_begin(entry, &ticket, &rings);
 	weft_fd_reset(entry);
 	cr_assert_eq(weft_fd_close_wait(entry, ticket), -EBADF);
 	cr_assert(!weft_fd_end(entry));
@@ -120,6 +134,29 @@ static void *end_one(void *arg)
 	return NULL;
 }
 
+/* A caller that found FINAL owns the number's next life; a later one is somebody else's. */
+Test(fdtable, who_waited_is_let_in_to_the_next_generation_only)
+{
+	struct weft_fd *entry = entry_of(0);
+	struct weft_fd_turn early = {0}, late = {0};
+	uint64_t ticket;
+	unsigned rings;
+
+	cr_assert_eq(close_begin(entry, &ticket, &rings), 0);
+	cr_assert_eq(weft_fd_close_wait(entry, ticket), 0);
+	cr_assert_eq(weft_fd_begin(entry, 0, &early), -EAGAIN);
+	cr_assert_eq(weft_fd_begin(entry, 0, &late), -EAGAIN);
+	weft_fd_close_end(entry, ticket);
+	cr_assert_eq(weft_fd_begin(entry, 0, &early), 0);
+	cr_assert(!weft_fd_end(entry));
+
+	cr_assert_eq(close_begin(entry, &ticket, &rings), 0);
+	cr_assert_eq(weft_fd_close_wait(entry, ticket), 0);
+	cr_assert_eq(weft_fd_begin(entry, 0, &late), -EBADF, "its own life is being closed");
+	weft_fd_close_end(entry, ticket);
+	cr_assert_eq(weft_fd_begin(entry, 0, &late), -EBADF, "its own life is over");
+}
+
 Test(fdtable, last_end_wakes_the_closer)
 {
 	struct weft_fd *entry = entry_of(0);
@@ -127,8 +164,8 @@ Test(fdtable, last_end_wakes_the_closer)
 	uint64_t ticket;
 	unsigned rings;
 
-	weft_fd_begin(entry, 0);
-	weft_fd_close_begin(entry, &ticket, &rings);
+	begin(entry, 0);
+	close_begin(entry, &ticket, &rings);
 	cr_assert_eq(pthread_create(&thread, NULL, end_one, entry), 0);
 	cr_assert_eq(weft_fd_close_wait(entry, ticket), 0);
 	pthread_join(thread, NULL);
@@ -176,7 +213,7 @@ static void *use(void *arg)
 	struct contest *contest = arg;
 
 	while (!weft_load_acquire(&contest->over)) {
-		if (weft_fd_begin(contest->entry, 0) < 0) {
+		if (begin(contest->entry, 0) < 0) {
 			sched_yield();
 			continue;
 		}
@@ -198,7 +235,7 @@ Test(fdtable, no_operation_is_alive_while_the_kernel_closes)
 		uint64_t ticket;
 		unsigned rings;
 
-		cr_assert_eq(weft_fd_close_begin(contest.entry, &ticket, &rings), 0);
+		cr_assert_eq(close_begin(contest.entry, &ticket, &rings), 0);
 		cr_assert_eq(weft_fd_close_wait(contest.entry, ticket), 0);
 		weft_store_release(&contest.open, 0);
 		weft_store_release(&contest.open, 1);
