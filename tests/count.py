@@ -44,6 +44,7 @@ def cases(test):
 def main(logs):
     total = [0, 0, 0]
     for log in logs:
+        build = log.split('/meson-logs/')[0]
         try:
             with open(log, encoding='utf-8', errors='replace') as lines:
                 tests = [json.loads(line) for line in lines if line.strip()]
@@ -54,7 +55,7 @@ def main(logs):
         for test in tests:
             counts = cases(test)
             if counts[1]:
-                print(f"FAILED {test['name']}: {test['result']}, {counts[1]} case(s)")
+                print(f"FAILED {build}: {test['name']}: {test['result']}, {counts[1]} case(s)")
             total = [a + b for a, b in zip(total, counts)]
     if total[2]:
         print(f'{total[2]} skipped')
