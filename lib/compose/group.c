@@ -110,6 +110,7 @@ static void member_ended(
 		note_failure(group, task);
 	}
 	weft_spin_unlock(&group->lock);
+	weft_task_unref(task, true); /* the group's own reference: see spawn */
 	settle(group);
 }
 
@@ -178,7 +179,9 @@ static struct weft_task *spawn(struct group *group, const char *site, weft_fn fn
 		*error = weft_no_task();
 		return NULL;
 	}
-	task = weft_task_new(site, fn, arg, NULL, refs, error);
+	/* One more for the group, which is told after the end has become visible: a holder of the
+	 * handle may have seen it and let go by then. */
+	task = weft_task_new(site, fn, arg, NULL, refs + 1, error);
 	if (!task)
 		return NULL;
 	task->name_argument = 1;
