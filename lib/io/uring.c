@@ -89,6 +89,7 @@ struct ring {
 	struct io_uring_sqe *sqes;
 	struct io_uring_cqe *cqes;
 	uint32_t sq_entries, sq_mask, cq_mask;
+	uint32_t flush_flags; /* of the enter that only submits */
 	bool has_nosignal;
 	/* operations in flight */
 	struct slot *slots;
@@ -419,7 +420,7 @@ static void uring_flush(void *state)
 	for (int round = 0; round < FLUSH_ROUNDS; round++) {
 		if (weft_unlikely(weft_load_relaxed(&ring->wanting)))
 			queue_wanting(ring);
-		if (!unsubmitted(ring) || enter(ring, 0, 0, -1) < 0)
+		if (!unsubmitted(ring) || enter(ring, 0, ring->flush_flags, -1) < 0)
 			return;
 	}
 }
@@ -545,19 +546,25 @@ void weft_uring_counts(const void *state, uint64_t *sq_full, uint64_t *cq_overfl
 
 /* -- setting up -------------------------------------------------------------------------------- */
 
-/* Newest first: a kernel that does not know a flag says EINVAL. */
+/*
+ * Newest first: a kernel that does not know a flag says EINVAL. Deferred task work is cheapest, but binds
+ * the ring to one thread, so it is for a worker that no monitor helps.
+ */
 static const unsigned setup_flags[] = {
+	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+		IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP,
 	IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
 		IORING_SETUP_CLAMP,
 	IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP,
 	IORING_SETUP_CLAMP,
 };
 
-static int setup(struct io_uring *uring, unsigned entries, struct io_uring_params *params)
+static int setup(struct io_uring *uring, unsigned entries, bool one_thread,
+	struct io_uring_params *params)
 {
 	int rc = -EINVAL;
 
-	for (size_t i = 0;
+	for (size_t i = one_thread ? 0 : 1;
 		rc == -EINVAL && i < sizeof(setup_flags) / sizeof(*setup_flags); i++) {
 		*params = (struct io_uring_params){
 			.flags = setup_flags[i] | IORING_SETUP_CQSIZE,
@@ -569,19 +576,19 @@ static int setup(struct io_uring *uring, unsigned entries, struct io_uring_param
 }
 
 /* Locked memory is limited for ordinary users, and what another ring held comes back late. */
-static int setup_within_memory(
-	struct io_uring *uring, unsigned entries, struct io_uring_params *params)
+static int setup_within_memory(struct io_uring *uring, unsigned entries, bool one_thread,
+	struct io_uring_params *params)
 {
 	const struct timespec pause = {.tv_nsec = MEMORY_RETRY_NS};
-	int rc = setup(uring, entries, params);
+	int rc = setup(uring, entries, one_thread, params);
 
 	for (int i = 0; rc == -ENOMEM && i < MEMORY_RETRIES; i++) {
 		nanosleep(&pause, NULL);
-		rc = setup(uring, entries, params);
+		rc = setup(uring, entries, one_thread, params);
 	}
 	while (rc == -ENOMEM && entries > ENTRIES_MIN) {
 		entries /= 2;
-		rc = setup(uring, entries, params);
+		rc = setup(uring, entries, one_thread, params);
 	}
 	return rc;
 }
@@ -630,7 +637,7 @@ static void block_sigpipe(void)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-static int uring_open(void *state, struct weft_worker *worker, unsigned entries)
+static int uring_open(void *state, unsigned entries, unsigned flags)
 {
 	const unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE |
 				IORING_FEAT_RW_CUR_POS | IORING_FEAT_FAST_POLL |
@@ -640,15 +647,16 @@ static int uring_open(void *state, struct weft_worker *worker, unsigned entries)
 	struct ring *ring = state;
 	int rc;
 
-	(void)worker;
 	ring->slot_free = NO_SLOT;
 	ring->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (ring->wake_fd < 0)
 		return -errno;
-	rc = setup_within_memory(
-		&ring->uring, entries ? entries : ENTRIES_DEFAULT, &params);
+	rc = setup_within_memory(&ring->uring, entries ? entries : ENTRIES_DEFAULT,
+		flags & WEFT_BACKEND_ONE_THREAD, &params);
 	if (rc < 0)
 		goto close_wake;
+	if (params.flags & IORING_SETUP_DEFER_TASKRUN)
+		ring->flush_flags = IORING_ENTER_GETEVENTS; /* completions show only then */
 	map_words(ring);
 	rc = (params.features & needed) == needed ? slots_grow(ring) : -ENOSYS;
 	if (rc < 0)

@@ -44,10 +44,14 @@ struct weft_op {
  * with nothing in flight (it drains). submit, cancel, flush, poll are called by whoever owns the
  * worker at that moment: its thread inside the runtime, or the monitor that has claimed it.
  */
+enum weft_backend_flag {
+	WEFT_BACKEND_ONE_THREAD = 1, /* nobody but the thread that opens it will ever drive it */
+};
+
 struct weft_backend {
 	const char *name;
 	size_t size; /* bytes of per-worker state, zeroed by the worker */
-	int (*open)(void *state, struct weft_worker *worker, unsigned entries);
+	int (*open)(void *state, unsigned entries, unsigned flags);
 	void (*close)(void *state);
 	/* Queue the operation; 0, or -EBUSY/-ENOMEM when it could not even be queued after a flush. */
 	int (*submit)(void *state, struct weft_op *op);

@@ -746,7 +746,8 @@ void *weft_worker_main(void *arg)
 	weft_sanitizer_thread_stack(&worker->thread_stack);
 	worker->alternate_stack = weft_fault_thread_start();
 	status = worker->backend->open(
-		worker->backend_state, worker, worker->runtime->config.ring_entries);
+		worker->backend_state, worker->runtime->config.ring_entries,
+		worker->runtime->count == 1 ? WEFT_BACKEND_ONE_THREAD : 0);
 	announce(worker, status);
 	if (status == 0) {
 		run_loop(worker);

@@ -39,7 +39,7 @@
 
 enum {
 	WEFT_BUDGET = 128,       /* checkpoints before others get a turn */
-	WEFT_STEPS_PER_SERVICE = 61,
+	WEFT_STEPS_PER_SERVICE = 199,
 	WEFT_SHARE_BATCH = 64,   /* given away at a time, at most */
 	WEFT_SURPLUS = 8,        /* more than this in the queue and a sleeper is worth waking */
 };
