@@ -358,16 +358,48 @@ int weft_runtime_stop(struct weft_runtime *runtime, weft_ns grace)
 	return 0;
 }
 
-static void count_handle(const struct weft_task *task, void *arg)
+static void found_one(const struct weft_task *task, void *arg)
 {
 	(void)task;
-	++*(unsigned *)arg;
+	*(bool *)arg = true;
+}
+
+static bool has_handles(struct weft_runtime *runtime)
+{
+	bool found = false;
+
+	weft_task_pool_each_held(&runtime->tasks, found_one, &found);
+	return found;
+}
+
+/*
+ * Runtimes that are over but for handles somebody still holds: their descriptors stay valid, and go
+ * with the first destroy that finds them all released.
+ */
+static struct weft_spin held_lock;
+static struct weft_runtime *held;
+
+static void free_or_hold(struct weft_runtime *runtime)
+{
+	struct weft_runtime **link, *old;
+
+	weft_stack_pool_finish(&runtime->stacks); /* the bulk goes at once */
+	weft_spin_lock(&held_lock);
+	runtime->next_held = held;
+	held = runtime;
+	for (link = &held; (old = *link);) {
+		if (has_handles(old)) {
+			link = &old->next_held;
+		} else {
+			*link = old->next_held;
+			free_runtime(old);
+		}
+	}
+	weft_spin_unlock(&held_lock);
 }
 
 void weft_runtime_destroy(struct weft_runtime *runtime)
 {
-	unsigned handles = 0;
-
 	if (!runtime || weft_load_relaxed(&weft_forked))
 		return;
 	if (weft_runtime_stop(runtime, WEFT_SEC(1)) < 0) {
@@ -377,13 +409,7 @@ void weft_runtime_destroy(struct weft_runtime *runtime)
 	}
 	end_workers(runtime, runtime->count);
 	remove_from_process(runtime);
-	weft_task_pool_each_held(&runtime->tasks, count_handle, &handles);
-	if (handles > 0) {
-		/* Their descriptors stay valid; only the bulky parts go. */
-		weft_stack_pool_finish(&runtime->stacks);
-		return;
-	}
-	free_runtime(runtime);
+	free_or_hold(runtime);
 }
 
 int weft_run(weft_fn main_fn, void *arg, const struct weft_config *config)

@@ -34,6 +34,9 @@ void weft_io_finish(struct weft_io *io);
  */
 int weft_io_enter(void);
 
+/* Count something that is done to fd at once; weft_fd_end(*entry) when it is. 0 or -errno. */
+int weft_io_begin(int fd, struct weft_fd **entry);
+
 /* weft_op_run without the checkpoint: it looks whether something is pending, but spends nothing and
  * does not yield. For the operations of a call that began with weft_io_enter. In a task. */
 int64_t weft_op_run_again(struct weft_op *op);

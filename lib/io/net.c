@@ -164,12 +164,9 @@ int weft_shutdown(int fd, int how)
 		return rc;
 	if (fd < 0)
 		return -EBADF;
-	rc = weft_fd_get(&weft_io_current()->fds, fd, &entry);
+	rc = weft_io_begin(fd, &entry);
 	if (rc < 0)
 		return rc;
-	rc = weft_fd_begin(entry, weft_io_worker(), &(struct weft_fd_turn){0});
-	if (rc < 0)
-		return -EBADF;
 	rc = weft_sys_shutdown(fd, how);
 	weft_fd_end(entry);
 	return rc;

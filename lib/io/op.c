@@ -66,20 +66,24 @@ int weft_io_nap(int64_t duration_ns)
 	return 0;
 }
 
+int weft_io_begin(int fd, struct weft_fd **entry)
+{
+	struct weft_fd_turn turn = {0};
+	int rc = weft_fd_get(&weft_io_current()->fds, fd, entry);
+
+	while (rc == 0 && (rc = weft_fd_begin(*entry, weft_io_worker(), &turn)) == -EAGAIN)
+		rc = weft_io_nap(CLOSE_RETRY_NS);
+	return rc;
+}
+
 /* Count op on its descriptor. *entry stays NULL for one that has none (AT_FDCWD, -1), which the
  * kernel judges, and for the close itself, which the closer has made room for. */
 static int begin(struct weft_op *op, struct weft_fd **entry)
 {
-	struct weft_fd_turn turn = {0};
-	int rc;
-
 	*entry = NULL;
 	if (op->fd < 0 || op->code == IORING_OP_CLOSE)
 		return 0;
-	rc = weft_fd_get(&weft_io_current()->fds, op->fd, entry);
-	while (rc == 0 && (rc = weft_fd_begin(*entry, weft_io_worker(), &turn)) == -EAGAIN)
-		rc = weft_io_nap(CLOSE_RETRY_NS);
-	return rc;
+	return weft_io_begin(op->fd, entry);
 }
 
 /* Look before parking: what was pending and seen already does not end a park. */

@@ -365,6 +365,17 @@ static void report_unobserved(struct weft_task *task, struct weft_worker *worker
 		"failed and nobody looked at its status");
 }
 
+/* The runtime may be freed as soon as no descriptor of it is held and the lock is free. */
+static void give_from_outside(struct weft_task_pool *pool, struct weft_task *task)
+{
+	weft_spin_lock(&pool->lock);
+	weft_store_release(&task->word, 0);
+	task->node.next = NULL;
+	task->node.prev = (struct weft_node *)pool->full;
+	pool->full = task;
+	weft_spin_unlock(&pool->lock);
+}
+
 /* The last reference is gone. observed: its status was looked at. */
 static void task_free(struct weft_task *task, bool observed)
 {
@@ -389,12 +400,11 @@ static void task_free(struct weft_task *task, bool observed)
 	task->own.watcher = NULL;
 	weft_store_relaxed(&task->stack, NULL);
 	weft_task_next_generation(task);
-	weft_store_release(&task->word, 0);
 	if (weft_likely(worker && worker->runtime == runtime)) {
+		weft_store_release(&task->word, 0);
 		weft_task_give(worker, task);
 	} else {
-		task->node.next = NULL;
-		weft_task_pool_put(&runtime->tasks, task);
+		give_from_outside(&runtime->tasks, task);
 	}
 }
 
@@ -507,7 +517,7 @@ void weft_task_complete_private(struct weft_worker *worker, struct weft_task *ta
 
 void weft_task_complete(struct weft_worker *worker, struct weft_task *task, int status)
 {
-	uint64_t word = weft_load_relaxed(&task->word);
+	uint64_t word = weft_load_acquire(&task->word); /* own.watcher was written before OWNED */
 
 	task->batch = (uint32_t)task->status;
 	task->status = status;

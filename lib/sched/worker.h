@@ -106,6 +106,7 @@ struct weft_runtime {
 	struct weft_idle *idle;
 	struct weft_stack_pool stacks;
 	struct weft_task_pool tasks;
+	struct weft_runtime *next_held; /* runtime.c: over, but for handles */
 	struct weft_io *io; /* what lib/io keeps per runtime */
 	struct weft_spin inject_lock; /* guards the two lists; count is read without it */
 	struct weft_stack_fifo injected;

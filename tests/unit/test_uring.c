@@ -30,7 +30,7 @@ static void open_ring(void)
 	int rc;
 
 	ring = calloc(1, uring->size);
-	rc = uring->open(ring, NULL, ENTRIES);
+	rc = uring->open(ring, ENTRIES, 0);
 	if (rc == -EPERM || rc == -ENOSYS)
 		cr_skip_test("no io_uring here: %d", rc);
 	cr_assert_eq(rc, 0, "%d", rc);
@@ -373,7 +373,7 @@ Test(uring, close_waits_for_what_is_in_flight)
 	uring->cancel(ring, &op);
 	uring->close(ring);
 	cr_assert(done(&op));
-	cr_assert_eq(uring->open(memset(ring, 0, uring->size), NULL, 0), 0);
+	cr_assert_eq(uring->open(memset(ring, 0, uring->size), 0, 0), 0);
 }
 
 /* The descriptor of the ring, found by what it is. */
