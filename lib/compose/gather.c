@@ -98,7 +98,12 @@ static int watch_extra(struct gather *gather, struct weft_task *task)
 
 static int watch(struct gather *gather, struct weft_task *task)
 {
-	if (task->own.watcher == &gather->watcher)
+	/* Before its owner is asked: an earlier gather's at this very address may still be named there. */
+	if (weft_task_done(task)) {
+		note_failure(gather, task->status);
+		return 0;
+	}
+	if (weft_load_relaxed(&task->own.watcher) == &gather->watcher)
 		return 0; /* the same task again */
 	weft_add_relaxed(&gather->left, 1);
 	switch (weft_task_own(task, &gather->watcher)) {
@@ -121,7 +126,7 @@ static void run_in_place(struct gather *gather)
 	for (;;) {
 		struct weft_task *task = weft_task_next_here();
 
-		if (!task || task->own.watcher != &gather->watcher)
+		if (!task || weft_load_relaxed(&task->own.watcher) != &gather->watcher)
 			return;
 		weft_checkpoint_finishing();
 		weft_owner_look(&gather->owner);

@@ -151,7 +151,7 @@ static bool add_member(struct group *group, struct weft_task *task)
 	weft_spin_lock(&group->lock);
 	open = !group->cancelled;
 	if (open) {
-		task->own.watcher = &group->watcher;
+		weft_store_relaxed(&task->own.watcher, &group->watcher);
 		task->own.prev = NULL;
 		task->own.next = group->members;
 		if (group->members)
@@ -224,7 +224,7 @@ static void run_in_place(struct group *group)
 	for (;;) {
 		struct weft_task *task = weft_task_next_here();
 
-		if (!task || task->own.watcher != &group->watcher)
+		if (!task || weft_load_relaxed(&task->own.watcher) != &group->watcher)
 			return;
 		weft_checkpoint_finishing();
 		weft_owner_look(&group->owner);

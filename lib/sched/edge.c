@@ -159,7 +159,7 @@ int weft_wait_edge_enter(struct weft_task *owner)
 {
 	struct weft_worker *worker = weft_worker_current();
 
-	if (!worker || !owner)
+	if (!worker || !owner || !worker->stack->frame)
 		return 0;
 	if (owner == worker->stack->frame->task)
 		return -EDEADLK;
@@ -170,7 +170,7 @@ int weft_wait_edge_enter_lock(const _Atomic(uintptr_t) *owner_word)
 {
 	struct weft_worker *worker = weft_worker_current();
 
-	return worker ? enter(worker->stack, (uintptr_t)owner_word | EDGE_LOCK) : 0;
+	return worker && worker->stack->frame ? enter(worker->stack, (uintptr_t)owner_word | EDGE_LOCK) : 0;
 }
 
 int weft_wait_edge_check(struct weft_task *task)
@@ -179,8 +179,8 @@ int weft_wait_edge_check(struct weft_task *task)
 	struct weft_stack *stack;
 	uint64_t way;
 
-	if (!worker)
-		return 0;
+	if (!worker || !worker->stack->frame)
+		return 0; /* no task: a plain thread, or a drop at a task's end */
 	stack = worker->stack;
 	if (task == stack->frame->task)
 		return -EDEADLK;

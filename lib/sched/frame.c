@@ -142,13 +142,19 @@ int weft_stack_look(struct weft_stack *stack)
 	weft_ns now;
 	int code;
 
+	if (weft_unlikely(!stack->frame))
+		return 0; /* a drop at a task's end: nothing is pending, and it hosts nobody */
 	weft_fence_seq_cst(); /* TK3 */
 	now = clock_if_scoped(stack);
 	forward_hosts(stack->frame->below, stack->frame, now);
 	code = weft_frame_pending(stack->frame, now, &cause);
 	set_next_deadline(stack, now);
-	/* Level-triggered: while something is pending, or a deadline runs, every checkpoint looks. */
-	stack->seen = code || stack->deadline != WEFT_FOREVER ? epoch - 1 : epoch;
+	/*
+	 * Level-triggered: while something is pending, or a deadline runs, every checkpoint looks. At
+	 * the runtime's end too: who absorbed or is shielded from it may host a child that is not.
+	 */
+	stack->seen = code || stack->deadline != WEFT_FOREVER || weft_frame_at_end(stack->frame)
+		? epoch - 1 : epoch;
 	if (code == -ETIMEDOUT)
 		cause->delivered = 1;
 	return code;

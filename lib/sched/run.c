@@ -145,7 +145,7 @@ static void end_hosted(struct weft_worker *worker, struct weft_task *task, int s
 		weft_task_complete_private(worker, task, status);
 	else
 		weft_task_complete(worker, task, status);
-	weft_worker_leave(worker, false);
+	weft_worker_leave(weft_worker_current(), false); /* a drop may have waited */
 }
 
 /* Nothing is pending for the caller, no deadline runs, and its budget is not spent. */
@@ -252,7 +252,7 @@ bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool n
 		return false;
 	stack = worker->stack;
 	weft_worker_enter_user(worker);
-	if (!fits(stack, task) || !take_from_queue(worker, task, next_only)) {
+	if (!stack->frame || !fits(stack, task) || !take_from_queue(worker, task, next_only)) {
 		weft_worker_leave(worker, false);
 		return false;
 	}

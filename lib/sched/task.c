@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/sys.h"
+#include "sched/frame.h"
 #include "sched/worker.h"
 
 /* -- descriptors ------------------------------------------------------------------------------- */
@@ -390,14 +391,17 @@ static void task_free(struct weft_task *task, bool observed)
 			was_inside = weft_load_relaxed(&worker->inside);
 		if (was_inside)
 			weft_worker_leave(worker, false); /* user code must not hold the worker */
+		if (worker && !worker->stack->frame)
+			weft_stack_force_look(worker->stack); /* no frame: the short ways are shut */
 		task->drop(task->value);
+		worker = weft_worker_current(); /* it may have waited */
 		if (was_inside)
 			weft_worker_enter_user(worker);
 	}
 	if (weft_unlikely(task->flags & WEFT_TASK_OWN_SITE))
 		free((char *)task->site);
 	task->value = NULL;
-	task->own.watcher = NULL;
+	weft_store_relaxed(&task->own.watcher, NULL);
 	weft_store_relaxed(&task->stack, NULL);
 	weft_task_next_generation(task);
 	if (weft_likely(worker && worker->runtime == runtime)) {
@@ -472,7 +476,7 @@ static void complete_watched(struct weft_task *task)
 	uint64_t word;
 
 	lock_word(task);
-	owner = task->own.watcher;
+	owner = weft_load_relaxed(&task->own.watcher);
 	watch = reversed(task->watches);
 	task->watches = NULL;
 	word = weft_load_relaxed(&task->word);
@@ -529,7 +533,7 @@ void weft_task_complete(struct weft_worker *worker, struct weft_task *task, int 
 		if (word & WEFT_WORD_OWNED) {
 			if (WEFT_WORD_REFS(next) == 0)
 				break; /* the owner needs it until it has been told */
-			owner = task->own.watcher;
+			owner = weft_load_relaxed(&task->own.watcher);
 		}
 		if (!weft_cas_acq_rel(&task->word, &word, next)) /* TK1 */
 			continue;
@@ -591,10 +595,11 @@ static bool own_in_private(struct weft_task *task, struct weft_watcher *watcher)
 	weft_worker_enter_user(worker);
 	word = weft_load_relaxed(&task->word);
 	is_private = weft_load_acquire(&task->claim) == WEFT_CLAIM_PRIVATE && /* TK4 */
-		task->home == worker && WEFT_WORD_REFS(word) == 2 && !task->own.watcher &&
+		task->home == worker && WEFT_WORD_REFS(word) == 2 &&
+		!weft_load_relaxed(&task->own.watcher) &&
 		!(word & (WEFT_WORD_LOCK | WEFT_WORD_DONE));
 	if (is_private) {
-		task->own.watcher = watcher;
+		weft_store_relaxed(&task->own.watcher, watcher);
 		task->flags |= WEFT_TASK_SHARED;
 		weft_store_relaxed(&task->word, word | WEFT_WORD_OWNED);
 	}
@@ -613,10 +618,10 @@ enum weft_own_result weft_task_own(struct weft_task *task, struct weft_watcher *
 	lock_word(task);
 	if (weft_load_acquire(&task->word) & WEFT_WORD_DONE) {
 		result = WEFT_OWN_ENDED;
-	} else if (task->own.watcher) {
+	} else if (weft_load_relaxed(&task->own.watcher)) {
 		result = WEFT_OWN_TAKEN;
 	} else {
-		task->own.watcher = watcher;
+		weft_store_relaxed(&task->own.watcher, watcher);
 		weft_or_acq_rel(&task->word, WEFT_WORD_OWNED);
 	}
 	unlock_word(task);

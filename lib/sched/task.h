@@ -60,7 +60,8 @@ struct weft_watcher {
 
 /* The one owner (gather, group) that may embed itself in the descriptor. */
 struct weft_owned {
-	struct weft_watcher *watcher; /* under LOCK of word, or before anybody else can look */
+	/* written under LOCK of word, or before anybody else can look; anybody may compare it */
+	_Atomic(struct weft_watcher *) watcher;
 	struct weft_task *next, *prev; /* the owner's list of members */
 };
 
