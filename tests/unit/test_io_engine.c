@@ -559,7 +559,8 @@ static void open_server(struct server *server)
 
 static int cancel_the_server(void *arg)
 {
-	struct server server = {0};
+	/* Room for one more than come: however many would accept, one does. */
+	struct server server = {.max_conns = 6};
 	struct weft_metrics metrics = {.size = sizeof(metrics)};
 	struct weft_task *task;
 	int fds[5];
@@ -571,6 +572,8 @@ static int cancel_the_server(void *arg)
 		fds[i] = weft_dial(server.address, 0);
 		cr_assert_geq(fds[i], 0);
 	}
+	while (server.alive < 5)
+		cr_assert_eq(weft_sleep(WEFT_MS(1)), 0);
 	wait_for_inflight(6); /* five reads and an accept */
 	weft_cancel(task);
 	cr_assert_eq(weft_join(task), -ECANCELED);
@@ -670,17 +673,29 @@ Test(io_engine, server_survives_the_descriptor_limit)
 	run(out_of_descriptors);
 }
 
-static int close_the_listener(void *arg)
+static void close_the_listener_of(struct server *server)
 {
-	struct server server = {0};
+	struct weft_metrics metrics = {.size = sizeof(metrics)};
 	struct weft_task *task;
 
-	(void)arg;
-	open_server(&server);
-	task = weft_create_task(serve, &server);
-	wait_for_inflight(1);
-	cr_assert_eq(weft_close(server.listener), 0);
+	open_server(server);
+	task = weft_create_task(serve, server);
+	do { /* until somebody accepts */
+		cr_assert_eq(weft_sleep(WEFT_MS(1)), 0);
+		weft_runtime_metrics(weft_runtime_current(), &metrics);
+	} while (metrics.io_inflight == 0);
+	cr_assert_eq(weft_close(server->listener), 0);
 	cr_assert_eq(weft_join(task), -EBADF);
+	wait_for_inflight(0);
+}
+
+static int close_the_listener(void *arg)
+{
+	struct server unbounded = {0}, bounded = {.max_conns = 1};
+
+	(void)arg;
+	close_the_listener_of(&unbounded);
+	close_the_listener_of(&bounded);
 	return 0;
 }
 
