@@ -227,10 +227,17 @@ static inline bool weft_worker_may_offer(struct weft_worker *worker)
 			weft_idle_sleeping(worker->runtime->idle) > 0);
 }
 
+/* Inside, with an empty queue: find work, or sleep until there may be some. */
+void weft_worker_idle(struct weft_worker *worker);
+
+/* Inside. Take a fair part of what was injected; how many. */
+unsigned weft_worker_take_injected(struct weft_worker *worker);
+
 /* Inside. Reap completions, flush submissions, fire timers, read mail; what came became ready. */
 unsigned weft_worker_service(struct weft_worker *worker);
 /* The parts of it that the monitor does for a stuck worker. */
 unsigned weft_worker_fire_timers(struct weft_worker *worker, weft_ns now);
+unsigned weft_worker_fire_due_timers(struct weft_worker *worker);
 void weft_worker_read_mail(struct weft_worker *worker);
 
 /* Inside. Run the task on this stack, as a call. */

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * service - one look at everything that brings work: the ring, the timers, the mail, the injector. Made
+ * by the loop every so many steps and when its queue is empty, and in part by the monitor for a
+ * worker that is stuck.
+ */
+#include <weft/task.h>
+
+#include "sched/worker.h"
+
+unsigned weft_worker_fire_timers(struct weft_worker *worker, weft_ns now)
+{
+	unsigned fired = 0;
+
+	for (;;) {
+		struct weft_timer *timer;
+		struct weft_stack *stack;
+
+		weft_spin_lock(&worker->timer_lock);
+		timer = weft_wheel_expire(&worker->wheel, now);
+		if (!timer)
+			weft_store_relaxed(&worker->next_timer, weft_wheel_next(&worker->wheel));
+		weft_spin_unlock(&worker->timer_lock);
+		if (!timer)
+			return fired;
+		stack = weft_container_of(timer, struct weft_stack, timer);
+		weft_unpark(&stack->parker);
+		fired++;
+	}
+}
+
+unsigned weft_worker_fire_due_timers(struct weft_worker *worker)
+{
+	weft_ns next = weft_load_relaxed(&worker->next_timer);
+	weft_ns now;
+
+	if (weft_likely(next == WEFT_FOREVER))
+		return 0;
+	now = weft_now();
+	return now >= next ? weft_worker_fire_timers(worker, now) : 0;
+}
+
+unsigned weft_worker_service(struct weft_worker *worker)
+{
+	unsigned found = 0;
+
+	worker->steps = 0;
+	worker->backend->flush(worker->backend_state);
+	found += worker->backend->reap(worker->backend_state);
+	found += weft_worker_fire_due_timers(worker);
+	if (weft_load_relaxed(&worker->attention) & WEFT_ATTENTION_MAIL)
+		weft_worker_read_mail(worker);
+	found += weft_worker_take_injected(worker);
+	if (weft_worker_may_offer(worker))
+		weft_worker_offer(worker);
+	weft_monitor_wake(worker->runtime);
+	return found;
+}
+
+bool weft_worker_has_work(struct weft_worker *worker)
+{
+	weft_ns next = weft_load_relaxed(&worker->next_timer);
+
+	return !weft_inbox_empty(&worker->inbox) ||
+		worker->backend->has_work(worker->backend_state) ||
+		(next != WEFT_FOREVER && weft_now() >= next);
+}
+

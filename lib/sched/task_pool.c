@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task_pool - slabs of descriptors and the magazines that travel between workers. A slab is unmapped with its
+ * runtime only: descriptors are type-stable.
+ */
+#include "base/sys.h"
+#include "sched/task.h"
+
+static struct weft_task *slab_new(struct weft_task_pool *pool)
+{
+	struct weft_task_slab *slab = weft_sys_map(sizeof(*slab));
+
+	if (!slab)
+		return NULL;
+	weft_spin_lock(&pool->lock);
+	slab->index = pool->slab_count++;
+	slab->next = pool->slabs;
+	pool->slabs = slab;
+	for (unsigned first = WEFT_MAGAZINE_TASKS; first < WEFT_TASK_SLAB_TASKS;
+		first += WEFT_MAGAZINE_TASKS) {
+		slab->tasks[first].node.prev = (struct weft_node *)pool->full;
+		pool->full = &slab->tasks[first];
+	}
+	for (unsigned i = 0; i < WEFT_TASK_SLAB_TASKS; i++) {
+		bool last = i % WEFT_MAGAZINE_TASKS == WEFT_MAGAZINE_TASKS - 1;
+
+		slab->tasks[i].node.next = last ? NULL : &slab->tasks[i + 1].node;
+	}
+	weft_spin_unlock(&pool->lock);
+	return &slab->tasks[0];
+}
+
+struct weft_task *weft_task_pool_get(struct weft_task_pool *pool)
+{
+	struct weft_task *magazine;
+
+	weft_spin_lock(&pool->lock);
+	magazine = pool->full;
+	if (magazine)
+		pool->full = (struct weft_task *)magazine->node.prev;
+	weft_spin_unlock(&pool->lock);
+	return magazine ? magazine : slab_new(pool);
+}
+
+void weft_task_pool_put(struct weft_task_pool *pool, struct weft_task *magazine)
+{
+	weft_spin_lock(&pool->lock);
+	magazine->node.prev = (struct weft_node *)pool->full;
+	pool->full = magazine;
+	weft_spin_unlock(&pool->lock);
+}
+
+void weft_task_pool_finish(struct weft_task_pool *pool)
+{
+	struct weft_task_slab *slab = pool->slabs, *next;
+
+	for (; slab; slab = next) {
+		next = slab->next;
+		weft_sys_unmap(slab, sizeof(*slab));
+	}
+	pool->slabs = NULL;
+	pool->full = NULL;
+}
+
+static void each(struct weft_task_pool *pool, bool ended_too,
+	void (*fn)(const struct weft_task *task, void *arg), void *arg)
+{
+	weft_spin_lock(&pool->lock);
+	for (struct weft_task_slab *slab = pool->slabs; slab; slab = slab->next) {
+		for (unsigned i = 0; i < WEFT_TASK_SLAB_TASKS; i++) {
+			struct weft_task *task = &slab->tasks[i];
+			uint64_t word = weft_load_acquire(&task->word);
+
+			if (WEFT_WORD_REFS(word) > 0 && (ended_too || !(word & WEFT_WORD_DONE)))
+				fn(task, arg);
+		}
+	}
+	weft_spin_unlock(&pool->lock);
+}
+
+void weft_task_pool_each(struct weft_task_pool *pool,
+	void (*fn)(const struct weft_task *task, void *arg), void *arg)
+{
+	each(pool, false, fn, arg);
+}
+
+void weft_task_pool_each_held(struct weft_task_pool *pool,
+	void (*fn)(const struct weft_task *task, void *arg), void *arg)
+{
+	each(pool, true, fn, arg);
+}
