@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#include "base/sys.h"
 #include "sched/frame.h"
 #include "sched/wait.h"
 
@@ -25,17 +26,19 @@ static void begin(struct weft_scope *scope, enum weft_scope_kind kind, weft_ns d
 {
 	struct weft_frame *frame = weft_frame_current();
 	struct weft_scope_state *state = state_of(scope);
+	weft_ns now;
 
 	if (!frame || !scope)
 		return;
+	now = weft_now();
 	state->outer = frame->scopes;
 	state->task = frame->task;
 	state->kind = kind;
 	state->delivered = 0;
-	state->until = weft_deadline_from(duration);
+	state->until = weft_time_add(now, duration);
 	frame->scopes = state;
 	frame->left_open++;
-	weft_stack_scopes_changed(own_stack());
+	weft_stack_scopes_changed(own_stack(), now);
 }
 
 void weft_deadline_begin(struct weft_scope *scope, weft_ns from_now)
@@ -55,7 +58,7 @@ void weft_deadline_move(struct weft_scope *scope, weft_ns from_now)
 	if (!frame || !scope || state_of(scope)->task != frame->task)
 		return;
 	state_of(scope)->until = weft_deadline_from(from_now);
-	weft_stack_scopes_changed(own_stack());
+	weft_stack_scopes_changed(own_stack(), 0);
 }
 
 int weft_scope_end(struct weft_scope *scope)
@@ -68,7 +71,7 @@ int weft_scope_end(struct weft_scope *scope)
 		return -EINVAL;
 	frame->scopes = state_of(scope)->outer;
 	frame->left_open--;
-	weft_stack_scopes_changed(own_stack());
+	weft_stack_scopes_changed(own_stack(), 0);
 	return state_of(scope)->delivered != 0;
 }
 

@@ -77,9 +77,9 @@ static void set_next_deadline(struct weft_stack *stack, weft_ns now)
 	}
 }
 
-void weft_stack_scopes_changed(struct weft_stack *stack)
+void weft_stack_scopes_changed(struct weft_stack *stack, weft_ns now)
 {
-	set_next_deadline(stack, clock_if_scoped(stack));
+	set_next_deadline(stack, now ? now : clock_if_scoped(stack));
 	weft_stack_force_look(stack);
 }
 

@@ -69,8 +69,8 @@ static inline void weft_stack_force_look(struct weft_stack *stack)
 {
 	stack->seen = weft_load_relaxed(&stack->epoch) - 1;
 }
-/* After scopes have changed: the next one to fire after the time of the last look. */
-void weft_stack_scopes_changed(struct weft_stack *stack);
+/* After scopes have changed: which is the next to fire. now: the present if the caller knows it, or 0. */
+void weft_stack_scopes_changed(struct weft_stack *stack, weft_ns now);
 
 static inline bool weft_stack_has_news(struct weft_stack *stack)
 {

@@ -34,7 +34,7 @@ __attribute__((noinline, cold)) static void close_what_is_open(
 	if (frame->groups)
 		group_left_open(frame->task);
 	frame->scopes = NULL;
-	weft_stack_scopes_changed(stack);
+	weft_stack_scopes_changed(stack, 0);
 }
 
 static inline struct weft_worker *call(struct weft_worker *worker, struct weft_stack *stack,

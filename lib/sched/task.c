@@ -243,6 +243,34 @@ void weft_task_start(struct weft_task *task)
 	weft_worker_leave(worker, was_inside);
 }
 
+static void start_elsewhere(struct weft_task *task)
+{
+	struct weft_runtime *runtime = task->home->runtime;
+
+	/* One more begun than ended, so that the runtime does not end under the injector's feet. */
+	weft_add_seq_cst(&runtime->posted, 1);
+	weft_inject_task(runtime, task);
+	weft_sub_seq_cst(&runtime->posted, 1);
+}
+
+void weft_task_start_held(struct weft_task *task)
+{
+	struct weft_worker *worker = weft_worker_current();
+	bool was_inside;
+
+	if (!worker || worker->runtime != task->home->runtime) {
+		start_elsewhere(task);
+		return;
+	}
+	was_inside = weft_worker_enter(worker);
+	task->home = worker;
+	weft_store_release(&task->claim, WEFT_CLAIM_PRIVATE); /* TK4 */
+	weft_queue_push(&worker->queue, task);
+	if (weft_unlikely(weft_worker_may_offer(worker)))
+		weft_worker_offer(worker);
+	weft_worker_leave(worker, was_inside);
+}
+
 /* -- failures ---------------------------------------------------------------------------------- */
 
 #define IMMORTAL(code)                                                                   \

@@ -21,7 +21,7 @@
  *      Weaker: an awaiter reads an old status or an unfinished value.
  * TK2  publish: release store of claim = PUBLISHED, the descriptor written before  ->  the claiming
  *      compare-and-swap, acquire. Weaker: a thief runs a half-written descriptor.
- * TK4  adopt from the injector or the mail: store of home, then release store of claim = PRIVATE  ->
+ * TK4  adopt from the injector, the mail or the hold: store of home, then release store of claim = PRIVATE  ->
  *      the owner's joins: acquire load of claim, then home. Weaker: a joiner unlinks the task from the
  *      list of another worker.
  * TK3  cancel: seq_cst or of CANCEL into word, then load of stack  <->  start: store of stack, then, at
@@ -69,7 +69,7 @@ enum weft_claim {
 	WEFT_CLAIM_PRIVATE = 1, /* on the private list of its home */
 	WEFT_CLAIM_PUBLISHED,   /* in a shared ring: the first to claim it runs it */
 	WEFT_CLAIM_STARTED,
-	WEFT_CLAIM_HELD, /* waits in an inbox or injector for its worker */
+	WEFT_CLAIM_HELD, /* waits in an inbox or injector for its worker, or for others to end */
 };
 
 enum weft_task_flag {
@@ -83,7 +83,10 @@ enum weft_task_flag {
 };
 
 struct weft_task {
-	struct weft_node node; /* private list; next alone: pools, inboxes */
+	union {
+		struct weft_node node; /* private list; next alone: pools, inboxes */
+		struct weft_watch dependency; /* compose/after.c: until it is started */
+	};
 	weft_fn fn;
 	void *arg;
 	_Atomic(uint64_t) word;
@@ -133,6 +136,11 @@ struct weft_task *weft_task_new(
 	const char *site, weft_fn fn, void *arg, const struct weft_attr *attr, unsigned refs, int *error);
 /* Queue it on the current worker (or mail it to the worker it is pinned to). */
 void weft_task_start(struct weft_task *task);
+/*
+ * Queue a task whose claim is HELD, which is not pinned and on no list: on the current worker, or, if that
+ * is none of its runtime's, wherever a worker comes first. Inside the runtime or outside.
+ */
+void weft_task_start_held(struct weft_task *task);
 /* Undo weft_task_new: it was not started and nobody has seen it. */
 void weft_task_abandon(struct weft_task *task);
 /* new and start with the default attributes, the hot path. On failure the task of weft_task_failure. */
