@@ -141,6 +141,15 @@ static void run_with(unsigned workers, weft_fn fn, void *arg)
 	cr_assert_eq(weft_load_relaxed(&reports), 0);
 }
 
+/* Until the caller is the only task: detached ones may still be at it. */
+static void wait_until_alone(void)
+{
+	for (struct weft_metrics m = { .size = sizeof(m), .live = 2 }; m.live > 1;) {
+		weft_sleep(WEFT_MS(1));
+		weft_runtime_metrics(weft_runtime_current(), &m);
+	}
+}
+
 static void spin_for(weft_ns duration)
 {
 	weft_ns end = weft_now() + duration;
@@ -238,7 +247,9 @@ static int grow(void *arg)
 		await_parts(parts, n);
 		break;
 	case 3:
-		weft_yield(); /* fall through */
+		weft_yield();
+		join_parts(parts, n, false);
+		break;
 	case 4:
 	case 5:
 	case 6:
@@ -394,11 +405,7 @@ static int travel_all(void *arg)
 	for (int i = 0; i < TAKERS; i++)
 		cr_assert_eq(weft_join(takers[i]), 0);
 	weft_chan_destroy(travel->chan);
-	/* released ones may still run: let them */
-	for (struct weft_metrics m = { .size = sizeof(m), .live = 2 }; m.live > 1;) {
-		weft_yield();
-		weft_runtime_metrics(weft_runtime_current(), &m);
-	}
+	wait_until_alone();
 	return 0;
 }
 
@@ -779,7 +786,7 @@ static int wake_each_other(void *arg)
 	for (int i = 0; i < 4; i++) {
 		unsigned capacity = (unsigned)i % 2;
 
-		pairs[i].rounds = amount(30 * 1000);
+		pairs[i].rounds = amount(10 * 1000);
 		pairs[i].there = weft_chan_create(sizeof(uint64_t), capacity);
 		pairs[i].back = weft_chan_create(sizeof(uint64_t), capacity);
 		attr.worker = i < 2 ? 1 : 0; /* two pairs across fixed workers, two anywhere */
@@ -917,11 +924,8 @@ static int need_many_stacks(void *arg)
 
 	for (uintptr_t i = 0; i < n; i++)
 		weft_go(hold_a_stack, (void *)i);
-	for (struct weft_metrics m = { .size = sizeof(m), .live = 2 }; m.live > 1;) {
-		weft_sleep(WEFT_MS(1));
-		weft_runtime_metrics(weft_runtime_current(), &m);
-	}
 	(void)arg;
+	wait_until_alone();
 	tally_check(n);
 	return 0;
 }
@@ -1049,6 +1053,7 @@ static int go_on_beside_hogs(void *arg)
 	for (unsigned i = 0; i < hogs; i++)
 		cr_assert_eq(weft_join(hog_tasks[i]), 0);
 	cr_assert_eq(weft_join(mailed), 0);
+	wait_until_alone();
 	for (int i = 0; i < 8; i++) {
 		close(wires[i].fds[0]);
 		close(wires[i].fds[1]);
