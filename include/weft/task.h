@@ -59,6 +59,24 @@ WEFT_API struct weft_task *weft_create_task_with(weft_fn fn, void *arg,
 	const struct weft_attr *attr_or_null);
 
 /*
+ * Creates a task that starts when n others have ended, whatever their status; until then it holds
+ * no stack. The array is only read during the call, and of each task that has not ended the new
+ * one keeps a reference of its own until it does: the handles may be released at once. A task
+ * that has ended, has failed or could not be created counts as ended; one may be listed twice.
+ * With n == 0 it is weft_create_task. The failure of a dependency is not looked at, so it may
+ * still be reported as unobserved.
+ *
+ * Cancelled before it starts, the task keeps its place: it runs after its dependencies, with
+ * the cancel pending; the dependencies are left alone. At the end of the runtime the same
+ * happens to all of them. A dependency that awaits or joins the task that waits for it never
+ * ends, and nobody is told -EDEADLK.
+ *
+ * The handle is that of weft_create_task; also -EINVAL when one of the dependencies is NULL.
+ */
+WEFT_API struct weft_task *weft_create_task_after(weft_fn fn, void *arg,
+	struct weft_task *const *deps, size_t n);
+
+/*
  * Creates a detached task: there is no handle, and a failure is reported as unobserved.
  *
  * Returns 0, or the codes of weft_create_task: fn does not run and arg stays the caller's.
@@ -72,11 +90,15 @@ WEFT_API int weft_go(weft_fn fn, void *arg);
 WEFT_API struct weft_task *weft_create_task_at(const char *site, weft_fn fn, void *arg);
 WEFT_API struct weft_task *weft_create_task_with_at(const char *site, weft_fn fn, void *arg,
 	const struct weft_attr *attr_or_null);
+WEFT_API struct weft_task *weft_create_task_after_at(const char *site, weft_fn fn, void *arg,
+	struct weft_task *const *deps, size_t n);
 WEFT_API int weft_go_at(const char *site, weft_fn fn, void *arg);
 
 #define weft_create_task(...) weft_create_task_at(WEFT_SITE_(#__VA_ARGS__), __VA_ARGS__)
 #define weft_create_task_with(...) \
 	weft_create_task_with_at(WEFT_SITE_(#__VA_ARGS__), __VA_ARGS__)
+#define weft_create_task_after(...) \
+	weft_create_task_after_at(WEFT_SITE_(#__VA_ARGS__), __VA_ARGS__)
 #define weft_go(...) weft_go_at(WEFT_SITE_(#__VA_ARGS__), __VA_ARGS__)
 
 /*
