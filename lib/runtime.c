@@ -301,7 +301,8 @@ static bool all_ended(struct weft_runtime *runtime)
 	for (unsigned i = 0; i < runtime->count; i++)
 		begun += weft_load_acquire(&runtime->workers[i].counters.created);
 	begun += weft_load_acquire(&runtime->posted);
-	return begun == ended;
+	/* Again: who hands something over may not have let go of the runtime yet. */
+	return begun == ended && weft_load_seq_cst(&runtime->posting) == 0;
 }
 
 static void tell_all_stacks(struct weft_runtime *runtime)

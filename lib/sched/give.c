@@ -89,22 +89,30 @@ void weft_worker_poke(struct weft_runtime *runtime, int worker)
 
 /* -- the injector ------------------------------------------------------------------------------ */
 
+/*
+ * From another runtime or a plain thread: what is injected may run and end, and with it the runtime,
+ * before this returns. posting holds the runtime until then (runtime.c, all_ended).
+ */
 void weft_inject_stack(struct weft_runtime *runtime, struct weft_stack *stack)
 {
+	weft_add_seq_cst(&runtime->posting, 1);
 	weft_spin_lock(&runtime->inject_lock);
 	weft_stack_fifo_push(&runtime->injected, stack);
 	weft_add_relaxed(&runtime->inject_count, 1);
 	weft_spin_unlock(&runtime->inject_lock);
 	weft_worker_poke(runtime, weft_idle_notify(runtime->idle));
+	weft_sub_seq_cst(&runtime->posting, 1);
 }
 
 void weft_inject_task(struct weft_runtime *runtime, struct weft_task *task)
 {
+	weft_add_seq_cst(&runtime->posting, 1);
 	weft_spin_lock(&runtime->inject_lock);
 	weft_list_push_tail(&runtime->injected_tasks, &task->node);
 	weft_add_relaxed(&runtime->inject_count, 1);
 	weft_spin_unlock(&runtime->inject_lock);
 	weft_worker_poke(runtime, weft_idle_notify(runtime->idle));
+	weft_sub_seq_cst(&runtime->posting, 1);
 }
 
 /* Take a fair part of what was injected into the own queue; how many. */

@@ -246,7 +246,7 @@ bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool n
 	struct weft_stack *stack;
 	int status;
 
-	if (weft_load_relaxed(&task->claim) > WEFT_CLAIM_PUBLISHED || !worker)
+	if (weft_load_acquire(&task->claim) > WEFT_CLAIM_PUBLISHED || !worker) /* TK4 */
 		return false;
 	if (task->home->runtime != worker->runtime)
 		return false;
