@@ -290,7 +290,7 @@ int weft_runtime_call(struct weft_runtime *runtime, weft_fn fn, void *arg, weft_
 /* -- stop -------------------------------------------------------------------------------------- */
 
 /* Ends are read before beginnings: equal sums mean that nothing was left in between. */
-static bool all_ended(struct weft_runtime *runtime)
+static bool all_counted(struct weft_runtime *runtime)
 {
 	uint64_t ended = 0, begun = 0;
 
@@ -303,6 +303,24 @@ static bool all_ended(struct weft_runtime *runtime)
 	begun += weft_load_acquire(&runtime->posted);
 	/* Again: who hands something over may not have let go of the runtime yet. */
 	return begun == ended && weft_load_seq_cst(&runtime->posting) == 0;
+}
+
+static void found_one(const struct weft_task *task, void *arg)
+{
+	(void)task;
+	*(bool *)arg = true;
+}
+
+/* An end is counted just before it shows in the descriptor. */
+static bool all_ended(struct weft_runtime *runtime)
+{
+	bool found = false;
+
+	if (all_counted(runtime))
+		weft_task_pool_each(&runtime->tasks, found_one, &found);
+	else
+		found = true;
+	return !found;
 }
 
 static void tell_all_stacks(struct weft_runtime *runtime)
@@ -357,12 +375,6 @@ int weft_runtime_stop(struct weft_runtime *runtime, weft_ns grace)
 			pause *= 2;
 	}
 	return 0;
-}
-
-static void found_one(const struct weft_task *task, void *arg)
-{
-	(void)task;
-	*(bool *)arg = true;
 }
 
 static bool has_handles(struct weft_runtime *runtime)

@@ -30,7 +30,7 @@ int weft_go_at(const char *site, weft_fn fn, void *arg)
 {
 	struct weft_task *task = weft_task_spawn(site, fn, arg, 1);
 
-	return task->flags & WEFT_TASK_FAILED ? task->status : 0;
+	return weft_task_failure_code(task);
 }
 
 /* The functions behind the macros stay addressable; called through a pointer they know no site. */

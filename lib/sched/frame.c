@@ -17,7 +17,7 @@ struct weft_frame *weft_frame_current(void)
 
 bool weft_frame_at_end(const struct weft_frame *frame)
 {
-	return weft_load_relaxed(&frame->task->home->runtime->stopping);
+	return weft_load_relaxed(&weft_load_relaxed(&frame->task->home)->runtime->stopping);
 }
 
 bool weft_frame_cancelled(const struct weft_frame *frame)

@@ -135,7 +135,7 @@ unsigned weft_worker_take_injected(struct weft_worker *worker)
 			task = (struct weft_task *)weft_list_pop_head(&runtime->injected_tasks);
 			if (!task)
 				break;
-			task->home = worker;
+			weft_store_relaxed(&task->home, worker);
 			weft_store_release(&task->claim, WEFT_CLAIM_PRIVATE); /* TK4 */
 			weft_queue_push_oldest(&worker->queue, task);
 		}

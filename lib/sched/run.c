@@ -88,7 +88,7 @@ static bool fits(struct weft_stack *stack, struct weft_task *task)
 static inline bool is_own_private(const struct weft_task *task, const struct weft_worker *worker)
 {
 	return weft_load_acquire(&((struct weft_task *)task)->claim) == WEFT_CLAIM_PRIVATE &&
-		task->home == worker;
+		weft_load_relaxed(&((struct weft_task *)task)->home) == worker;
 }
 
 static bool take_from_queue(struct weft_worker *worker, struct weft_task *task, bool next_only)
@@ -109,7 +109,7 @@ static bool take_from_queue(struct weft_worker *worker, struct weft_task *task, 
 /* Nobody but the caller, who waits for it, holds a handle to it or may cancel it. */
 static inline bool is_sole(const struct weft_task *task)
 {
-	uint64_t word = weft_load_relaxed(&((struct weft_task *)task)->word);
+	uint64_t word = weft_load_acquire(&((struct weft_task *)task)->word);
 
 	return WEFT_WORD_REFS(word) == 2 && !(task->flags & WEFT_TASK_SHARED) &&
 		!(word & (WEFT_WORD_LOCK | WEFT_WORD_WATCHED | WEFT_WORD_OWNED));
@@ -229,7 +229,7 @@ bool weft_task_join_here(struct weft_task *task, int *status_out)
 		worker->queue.cursor = cursor; /* nobody was suspended: the caller's batch goes on */
 		worker->queue.batch = batch;
 	}
-	if (weft_likely(frame.quiet && weft_load_relaxed(&task->word) == 2 * WEFT_WORD_REF)) {
+	if (weft_likely(frame.quiet && weft_load_acquire(&task->word) == 2 * WEFT_WORD_REF)) {
 		end_and_free(worker, task, status);
 		weft_worker_leave(worker, false);
 		*status_out = status;
@@ -248,7 +248,7 @@ bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool n
 
 	if (weft_load_acquire(&task->claim) > WEFT_CLAIM_PUBLISHED || !worker) /* TK4 */
 		return false;
-	if (task->home->runtime != worker->runtime)
+	if (weft_load_relaxed(&task->home)->runtime != worker->runtime)
 		return false;
 	stack = worker->stack;
 	weft_worker_enter_user(worker);

@@ -72,7 +72,7 @@ static inline void init(struct weft_task *task, struct weft_worker *home, const 
 	task->arg = arg;
 	task->flags = home->default_flags;
 	task->large = task->name_argument = 0;
-	task->home = home;
+	weft_store_relaxed(&task->home, home);
 	/* watches, own.watcher, value and stack are NULL in a free descriptor. */
 	task->site = site;
 	weft_store_relaxed(&task->claim, WEFT_CLAIM_PRIVATE);
@@ -147,7 +147,7 @@ struct weft_task *weft_task_spawn(const char *site, weft_fn fn, void *arg, unsig
 
 static int apply_attributes(struct weft_task *task, const struct weft_attr *attr)
 {
-	struct weft_runtime *runtime = task->home->runtime;
+	struct weft_runtime *runtime = weft_load_relaxed(&task->home)->runtime;
 	int class = 0;
 
 	if (attr->stack_size)
@@ -162,7 +162,7 @@ static int apply_attributes(struct weft_task *task, const struct weft_attr *attr
 		task->flags |= WEFT_TASK_DAEMON;
 	if (attr->worker) {
 		task->flags |= WEFT_TASK_PINNED;
-		task->home = &runtime->workers[attr->worker - 1];
+		weft_store_relaxed(&task->home, &runtime->workers[attr->worker - 1]);
 	}
 	if (class > 0) {
 		task->flags |= WEFT_TASK_LARGE;
@@ -234,18 +234,18 @@ void weft_task_start(struct weft_task *task)
 	struct weft_worker *worker = weft_worker_current();
 	bool was_inside = weft_worker_enter(worker);
 
-	if (task->home == worker) {
+	if (weft_load_relaxed(&task->home) == worker) {
 		weft_queue_push(&worker->queue, task);
 	} else {
 		weft_store_relaxed(&task->claim, WEFT_CLAIM_HELD);
-		weft_mail_task(task->home, task);
+		weft_mail_task(weft_load_relaxed(&task->home), task);
 	}
 	weft_worker_leave(worker, was_inside);
 }
 
 static void start_elsewhere(struct weft_task *task)
 {
-	struct weft_runtime *runtime = task->home->runtime;
+	struct weft_runtime *runtime = weft_load_relaxed(&task->home)->runtime;
 
 	/* One more begun than ended, so that the runtime does not end under the injector's feet. */
 	weft_add_seq_cst(&runtime->posted, 1);
@@ -258,12 +258,12 @@ void weft_task_start_held(struct weft_task *task)
 	struct weft_worker *worker = weft_worker_current();
 	bool was_inside;
 
-	if (!worker || worker->runtime != task->home->runtime) {
+	if (!worker || worker->runtime != weft_load_relaxed(&task->home)->runtime) {
 		start_elsewhere(task);
 		return;
 	}
 	was_inside = weft_worker_enter(worker);
-	task->home = worker;
+	weft_store_relaxed(&task->home, worker);
 	weft_store_release(&task->claim, WEFT_CLAIM_PRIVATE); /* TK4 */
 	weft_queue_push(&worker->queue, task);
 	if (weft_unlikely(weft_worker_may_offer(worker)))
@@ -298,11 +298,18 @@ struct weft_task *weft_task_failure(int error)
 	return &failures[0];
 }
 
+int weft_task_failure_code(const struct weft_task *task)
+{
+	uintptr_t offset = (uintptr_t)task - (uintptr_t)failures;
+
+	return weft_unlikely(offset < sizeof(failures)) ? task->status : 0;
+}
+
 /* -- references -------------------------------------------------------------------------------- */
 
 static void report_unobserved(struct weft_task *task, struct weft_worker *worker)
 {
-	struct weft_runtime *runtime = task->home->runtime;
+	struct weft_runtime *runtime = weft_load_relaxed(&task->home)->runtime;
 
 	if (worker)
 		weft_count(&worker->counters.unobserved);
@@ -325,7 +332,7 @@ static void give_from_outside(struct weft_task_pool *pool, struct weft_task *tas
 static void task_free(struct weft_task *task, bool observed)
 {
 	struct weft_worker *worker = weft_worker_current();
-	struct weft_runtime *runtime = task->home->runtime;
+	struct weft_runtime *runtime = weft_load_relaxed(&task->home)->runtime;
 	bool was_inside = false;
 
 	if (weft_unlikely(task->status < 0 && task->status != -ECANCELED && !observed))
@@ -539,7 +546,7 @@ static bool own_in_private(struct weft_task *task, struct weft_watcher *watcher)
 	weft_worker_enter_user(worker);
 	word = weft_load_relaxed(&task->word);
 	is_private = weft_load_acquire(&task->claim) == WEFT_CLAIM_PRIVATE && /* TK4 */
-		task->home == worker && WEFT_WORD_REFS(word) == 2 &&
+		weft_load_relaxed(&task->home) == worker && WEFT_WORD_REFS(word) == 2 &&
 		!weft_load_relaxed(&task->own.watcher) &&
 		!(word & (WEFT_WORD_LOCK | WEFT_WORD_DONE));
 	if (is_private) {

@@ -95,7 +95,7 @@ struct weft_task {
 	uint8_t large;         /* class of stack it needs */
 	uint8_t name_argument; /* which argument of the spawning call names it */
 	uint32_t batch; /* which batch of its home's private list */
-	struct weft_worker *home;
+	_Atomic(struct weft_worker *) home; /* TK4; of the same runtime always, so anybody may look */
 	_Atomic(struct weft_stack *) stack;
 	struct weft_watch *watches; /* newest first */
 	struct weft_owned own;
@@ -148,6 +148,8 @@ struct weft_task *weft_task_spawn(const char *site, weft_fn fn, void *arg, unsig
 
 /* The immortal finished task that stands for this error. */
 struct weft_task *weft_task_failure(int error);
+/* Which error it stands for; 0 for any other task, which may be gone: nothing of it is read. */
+int weft_task_failure_code(const struct weft_task *task);
 
 /* Tell watcher when task ends. False: it has ended already, the watch is unused. */
 bool weft_task_watch(struct weft_task *task, struct weft_watch *watch, struct weft_watcher *watcher);

@@ -184,9 +184,11 @@ static void start(struct weft_worker *worker, struct weft_stack *self, struct we
 	large = weft_stack_get(&worker->runtime->stacks, worker->runtime, task->large);
 	if (!large) {
 		report_stacks(worker);
-		task->home = worker;
+		weft_store_relaxed(&task->home, worker);
 		weft_store_release(&task->claim, WEFT_CLAIM_PRIVATE); /* TK4 */
 		weft_queue_push_oldest(&worker->queue, task);
+		if (worker->queue.tasks == 1 && weft_worker_service(worker) == 0)
+			worker->backend->wait(worker->backend_state, WEFT_MS(1));
 		return;
 	}
 	worker->handed = task;

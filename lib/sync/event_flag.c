@@ -82,8 +82,11 @@ int weft_event_flag_wait(struct weft_event_flag *flag)
 	rc = weft_checkpoint_enter();
 	if (rc < 0)
 		return rc;
-	if (weft_load_acquire(&f->state) & SET) /* EF1 */
+	if (weft_load_acquire(&f->state) & SET) { /* EF1 */
+		/* Its setter may be serving the queue we were in until a cancel. */
+		weft_waiter_leave(&f->lock);
 		return 0;
+	}
 
 	weft_spin_lock(&f->lock);
 	if (!announce(f)) {
