@@ -6,7 +6,7 @@
 
 static int echo(int fd, void *user)
 {
-	char buf[4096];
+	char buf[1024]; /* with the frames around it, one page per connection */
 
 	(void)user;
 	for (;;) {

@@ -216,7 +216,7 @@ static void slot_want(struct ring *ring, struct slot *slot, enum wants wants)
 }
 
 /* The operation in this slot is over. */
-static void deliver(struct ring *ring, uint32_t index, int32_t result)
+static void deliver(struct ring *ring, uint32_t index, int32_t result, uint32_t flags)
 {
 	struct slot *slot = &ring->slots[index];
 	struct weft_op *op = slot->op;
@@ -226,6 +226,7 @@ static void deliver(struct ring *ring, uint32_t index, int32_t result)
 		slot_want(ring, slot, WANTS_NOTHING);
 	slot_give(ring, index);
 	op->result = result;
+	op->result_flags = flags;
 	weft_store_release(&op->done, 1); /* OP1 */
 	weft_unpark(parker);
 }
@@ -403,7 +404,7 @@ static void queue_wanting(struct ring *ring)
 		struct slot *slot = &ring->slots[i];
 
 		if (slot->wants == WANTS_END)
-			deliver(ring, i, -ECANCELED);
+			deliver(ring, i, -ECANCELED, 0);
 		else if (slot->wants == WANTS_SUBMIT && !queue_op(ring, i))
 			return;
 		else if (slot->wants == WANTS_CANCEL && !queue_cancel(ring, i))
@@ -460,7 +461,8 @@ static void close_wake(struct ring *ring)
 /* -- out of the kernel ------------------------------------------------------------------------- */
 
 /* 1 when an operation was delivered. */
-static unsigned complete_one(struct ring *ring, uint64_t user_data, int32_t result)
+static unsigned complete_one(
+	struct ring *ring, uint64_t user_data, int32_t result, uint32_t flags)
 {
 	uint32_t index = (uint32_t)user_data;
 
@@ -468,7 +470,7 @@ static unsigned complete_one(struct ring *ring, uint64_t user_data, int32_t resu
 		struct slot *slot = &ring->slots[index];
 
 		if (weft_likely(slot->op && slot->generation == user_data >> 32)) {
-			deliver(ring, index, result);
+			deliver(ring, index, result, flags);
 			return 1;
 		}
 	}
@@ -490,7 +492,7 @@ static unsigned reap_ready(struct ring *ring)
 	for (; head != tail; head++) {
 		const struct io_uring_cqe *cqe = &ring->cqes[head & ring->cq_mask];
 
-		delivered += complete_one(ring, cqe->user_data, cqe->res);
+		delivered += complete_one(ring, cqe->user_data, cqe->res, cqe->flags);
 	}
 	weft_store_release(ring->cq_head, head); /* UR2 */
 	return delivered;
