@@ -26,10 +26,11 @@ PROGRAMS = (
     ('skynet_chan', BOTH, ('--n', '100000')),
     ('sleepers', ONE, ('--n', '50000')),
     ('idle', BOTH, ('--n', '300')),
+    ('hog', (2,), ('--rounds', '1')),
 )
 
 # Trees that take long enough not to need five rounds.
-ROUNDS = {'uts': '2', 'skynet_chan': '2', 'timers': '2'}
+ROUNDS = {'uts': '2', 'skynet_chan': '2', 'timers': '2', 'hog': '2'}
 
 # What weft must reach, by the name in the output: one worker, two workers.
 GOALS = {
@@ -40,6 +41,7 @@ GOALS = {
     'skynet_chan': (250, 250), 'sleeper_rss': (4.4, 4.4), 'sleeper_tables': (0.6, 0.6),
     'sleeper_cpu': (1.6, 1.6), 'idle_cpu': (0, 0), 'idle_wakeups': (0, 0),
     'task_unstarted': (0.156, 0.156),
+    'hog_pingpong_p99': (5000, 5000), 'hog_paced_p99': (5000, 5000),
 }
 
 TIMEOUT_S = 60
