@@ -126,11 +126,13 @@ static int owned_status(const struct owner *owner)
 	return status == -ECANCELED && owner->owner.code ? owner->owner.code : status;
 }
 
-static int join(struct weft_task *task)
+int weft_join_waiting(struct weft_task *task)
 {
 	struct owner owner = { .owner.on_pending = cancel_owned, .task = task };
 	int rc = 0;
 
+	if (!task)
+		return -EINVAL;
 	if (weft_unlikely(weft_in_forked_child()))
 		return -EOWNERDEAD;
 	weft_checkpoint_finishing();
@@ -145,15 +147,6 @@ static int join(struct weft_task *task)
 		rc = owned_status(&owner);
 	weft_task_unref(task, true);
 	return rc;
-}
-
-int weft_join(struct weft_task *task)
-{
-	int status;
-
-	if (weft_unlikely(!task))
-		return -EINVAL;
-	return weft_likely(weft_task_join_here(task, &status)) ? status : join(task);
 }
 
 int weft_wait_for(struct weft_task *task, weft_ns timeout)

@@ -154,10 +154,11 @@ static inline bool undisturbed(struct weft_stack *stack)
 	return !weft_stack_has_news(stack) && --stack->budget > 0;
 }
 
-static inline bool nobody_else_can_look(const struct weft_task *task, struct weft_worker *worker)
+static inline bool nobody_else_can_look(struct weft_task *task, struct weft_worker *worker)
 {
-	return is_own_private(task, worker) && (task->flags | task->large) == 0 &&
-		weft_load_relaxed(&((struct weft_task *)task)->word) == 2 * WEFT_WORD_REF;
+	return weft_load_acquire(&task->kind) == weft_task_plain_kind() && /* TK4 */
+		weft_load_relaxed(&task->home) == worker &&
+		weft_load_relaxed(&task->word) == 2 * WEFT_WORD_REF;
 }
 
 /* What is left of complete and release when both are the caller's. */
@@ -187,7 +188,12 @@ __attribute__((noinline)) static void end_and_release(struct weft_worker *worker
 	weft_task_unref(task, true);
 }
 
-bool weft_task_join_here(struct weft_task *task, int *status_out)
+/*
+ * The shortest way of a join: nobody but the caller can look at the task, it has not started, is on this
+ * worker's list and fits here, and nothing is pending for the caller. Runs and frees it without
+ * one atomic operation. Everything else is weft_join_waiting (compose/await.c), a tail call.
+ */
+int weft_join(struct weft_task *task)
 {
 	struct weft_worker *worker = weft_worker_current_once();
 	struct weft_worker *before = worker;
@@ -197,14 +203,14 @@ bool weft_task_join_here(struct weft_task *task, int *status_out)
 	uint32_t batch, removals;
 	int status;
 
-	if (weft_unlikely(!worker))
-		return false;
+	if (weft_unlikely(!worker || !task))
+		return weft_join_waiting(task);
 	stack = worker->stack;
 	weft_worker_enter_user(worker);
 	if (weft_unlikely(!nobody_else_can_look(task, worker) || !undisturbed(stack) ||
 		    (char *)__builtin_frame_address(0) < stack->host_limit)) {
 		weft_worker_leave(worker, false);
-		return false;
+		return weft_join_waiting(task);
 	}
 	weft_queue_remove(&worker->queue, task);
 	cursor = worker->queue.cursor;
@@ -232,12 +238,10 @@ bool weft_task_join_here(struct weft_task *task, int *status_out)
 	if (weft_likely(frame.quiet && weft_load_acquire(&task->word) == 2 * WEFT_WORD_REF)) {
 		end_and_free(worker, task, status);
 		weft_worker_leave(worker, false);
-		*status_out = status;
-		return true;
+		return status;
 	}
 	end_and_release(worker, &frame, frame.below, &status);
-	*status_out = status;
-	return true;
+	return status;
 }
 
 bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool next_only)

@@ -70,12 +70,10 @@ static inline void init(struct weft_task *task, struct weft_worker *home, const 
 {
 	task->fn = fn;
 	task->arg = arg;
-	task->flags = home->default_flags;
-	task->large = task->name_argument = 0;
+	weft_store_relaxed(&task->kind, home->default_kind);
 	weft_store_relaxed(&task->home, home);
 	/* watches, own.watcher, value and stack are NULL in a free descriptor. */
 	task->site = site;
-	weft_store_relaxed(&task->claim, WEFT_CLAIM_PRIVATE);
 	weft_store_release(&task->word, refs * WEFT_WORD_REF);
 }
 

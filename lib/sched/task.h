@@ -90,10 +90,15 @@ struct weft_task {
 	weft_fn fn;
 	void *arg;
 	_Atomic(uint64_t) word;
-	_Atomic(uint8_t) claim;
-	uint8_t flags;
-	uint8_t large;         /* class of stack it needs */
-	uint8_t name_argument; /* which argument of the spawning call names it */
+	union {
+		struct {
+			_Atomic(uint8_t) claim;
+			uint8_t flags;
+			uint8_t large;         /* class of stack it needs */
+			uint8_t name_argument; /* which argument of the spawning call names it */
+		};
+		_Atomic(uint32_t) kind; /* all four at once: written by init, compared by join */
+	};
 	uint32_t batch; /* which batch of its home's private list */
 	_Atomic(struct weft_worker *) home; /* TK4; of the same runtime always, so anybody may look */
 	_Atomic(struct weft_stack *) stack;
@@ -106,6 +111,16 @@ struct weft_task {
 	_Atomic(uint32_t) generation; /* how often it has been freed */
 };
 static_assert(sizeof(struct weft_task) <= 128, "two cache lines");
+
+/* kind of a task on a private list with no attribute at all, whatever the order of bytes. */
+static inline uint32_t weft_task_plain_kind(void)
+{
+	const uint8_t bytes[4] = { WEFT_CLAIM_PRIVATE, 0, 0, 0 };
+	uint32_t kind;
+
+	__builtin_memcpy(&kind, bytes, sizeof(kind));
+	return kind;
+}
 
 #define WEFT_WORD_DONE UINT64_C(1)
 #define WEFT_WORD_LOCK UINT64_C(2)
@@ -188,12 +203,8 @@ struct weft_owner {
 	int code; /* what was pending, 0 if nothing was */
 };
 
-/*
- * weft_join's shortest way: nobody but the caller can look at the task, it has not started, is on the
- * current worker's list and fits here, and nothing is pending for the caller. Runs it, frees it,
- * stores its status, without one atomic operation. False: nothing was done.
- */
-bool weft_task_join_here(struct weft_task *task, int *status);
+/* weft_join when the task cannot just be called (sched/run.c); provided by compose/await.c. */
+int weft_join_waiting(struct weft_task *task);
 
 /* Wait (without a code) until *flag is non-zero, forwarding what becomes pending to owner once. */
 void weft_owner_wait(struct weft_owner *owner, _Atomic(uint32_t) *flag);

@@ -285,6 +285,7 @@ void weft_loop_entry(void *stack)
 int weft_worker_init(struct weft_worker *worker, struct weft_runtime *runtime, unsigned index)
 {
 	extern const struct weft_backend weft_backend_uring;
+	struct weft_task plain = { .kind = weft_task_plain_kind() };
 
 	worker->runtime = runtime;
 	worker->index = index;
@@ -293,8 +294,8 @@ int weft_worker_init(struct weft_worker *worker, struct weft_runtime *runtime, u
 	worker->backend_state = calloc(1, worker->backend->size);
 	worker->thread_stack.runtime = runtime;
 	worker->thread_stack.deadline = WEFT_FOREVER;
-	if (runtime->config.flags & WEFT_STAY_ALL)
-		worker->default_flags = WEFT_TASK_STAY;
+	plain.flags = runtime->config.flags & WEFT_STAY_ALL ? WEFT_TASK_STAY : 0;
+	worker->default_kind = plain.kind;
 	weft_store_relaxed(&worker->inside, 1);
 	weft_store_relaxed(&worker->next_timer, WEFT_FOREVER);
 	weft_queue_init(&worker->queue);

@@ -75,7 +75,7 @@ struct weft_worker {
 	enum weft_after after;
 	struct weft_stack *after_stack; /* what the stack switched away from still needs */
 	struct weft_task *handed;       /* to be run first by the loop on the stack switched to */
-	uint8_t default_flags;          /* of new tasks: WEFT_STAY_ALL */
+	uint32_t default_kind;          /* of new tasks: plain, or WEFT_STAY_ALL */
 	struct weft_stack *pool;        /* free stacks of class 0 */
 	uint32_t pooled;
 	struct weft_stack *reserve;     /* resumes tasks when no stack is to be had */
