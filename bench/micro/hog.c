@@ -120,7 +120,7 @@ static double round_of(size_t n, weft_ns interval)
 	}
 	weft_sleep(WEFT_MS(20)); /* they are under way, on every worker */
 	weft_join(weft_create_task(hog, &n));
-	bench_check(weft_gather(tasks, 2 * PAIRS, NULL, 0) == 0, "every player ends well");
+	bench_check(weft_gather(tasks, 2 * PAIRS, NULL, 0) == 0, "all end well");
 	weft_release_all(tasks, 2 * PAIRS);
 	median = evaluate(pairs);
 	for (int i = 0; i < PAIRS; i++)
