@@ -10,8 +10,9 @@
  * first bounds memory on trees; creation order is what asyncio users expect.
  *
  * A list that has waited is sealed: spliced in front of `aged`, which is served before anything
- * created later. That is the fairness of new tasks, and what makes yield mean "everything
- * ready now runs first".
+ * created later. That is the fairness of new tasks (service.c does it every WEFT_SEAL_NS), and what
+ * makes yield mean "everything ready now runs first". More often would run trees breadth first, which
+ * costs a stack for every node that waits for its children.
  *
  * Resumed stacks hold memory and go first, in FIFO order; one pick in WEFT_NEW_SHARE takes a
  * new task all the same.
@@ -23,7 +24,7 @@
 #include "sched/stack.h"
 #include "sched/task.h"
 
-enum { WEFT_NEW_SHARE = 32 };
+enum { WEFT_NEW_SHARE = 32, WEFT_SEAL_NS = 10 * 1000 * 1000 };
 
 struct weft_stack_fifo {
 	struct weft_stack *head, *tail;
@@ -34,6 +35,7 @@ struct weft_queue {
 	struct weft_node fresh;    /* ring of new tasks, newest batch first */
 	struct weft_node aged;     /* ring of sealed ones */
 	struct weft_node *cursor;  /* last task of the current batch; &fresh if that is empty */
+	int64_t sealed_at;         /* when new tasks were last sealed for having waited */
 	uint32_t batch;            /* number of the current batch */
 	uint32_t tasks;            /* on fresh and aged */
 	uint32_t foreign_removals; /* tasks taken out that were not of the current batch */
@@ -121,7 +123,7 @@ static inline void weft_queue_remove(struct weft_queue *queue, struct weft_task 
 	struct weft_node *before = task->node.prev;
 
 	if (weft_likely(&task->node == queue->cursor))
-		queue->cursor = before != &queue->fresh &&
+		queue->cursor = before != &queue->fresh && before != &queue->aged &&
 				((struct weft_task *)before)->batch == task->batch
 			? before
 			: &queue->fresh;

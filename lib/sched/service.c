@@ -40,6 +40,21 @@ unsigned weft_worker_fire_due_timers(struct weft_worker *worker)
 	return now >= next ? weft_worker_fire_timers(worker, now) : 0;
 }
 
+/* New tasks that newer ones have overtaken for long enough go first. */
+static void seal_old_tasks(struct weft_worker *worker)
+{
+	struct weft_queue *queue = &worker->queue;
+	weft_ns now;
+
+	if (queue->tasks == 0 || !weft_ring_empty(&queue->aged))
+		return;
+	now = weft_now();
+	if (now - queue->sealed_at < WEFT_SEAL_NS)
+		return;
+	queue->sealed_at = now;
+	weft_queue_seal(queue);
+}
+
 unsigned weft_worker_service(struct weft_worker *worker)
 {
 	unsigned found = 0;
@@ -51,6 +66,7 @@ unsigned weft_worker_service(struct weft_worker *worker)
 	if (weft_load_relaxed(&worker->attention) & WEFT_ATTENTION_MAIL)
 		weft_worker_read_mail(worker);
 	found += weft_worker_take_injected(worker);
+	seal_old_tasks(worker);
 	if (weft_worker_may_offer(worker))
 		weft_worker_offer(worker);
 	weft_monitor_wake(worker->runtime);

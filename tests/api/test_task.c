@@ -716,3 +716,39 @@ Test(task, comes_in_thousands)
 {
 	run_on_1_2_4(many_at_once);
 }
+
+/* Newest first is the order of new tasks, but not for ever. */
+struct stream {
+	int seen;
+};
+
+static int replace_myself(void *arg)
+{
+	struct stream *stream = arg;
+
+	return stream->seen ? 0 : weft_go(replace_myself, stream);
+}
+
+static int be_seen(void *arg)
+{
+	((struct stream *)arg)->seen = 1;
+	return 0;
+}
+
+static int start_behind_a_stream(void *arg)
+{
+	struct stream stream = { 0 };
+	struct weft_task *newer = weft_create_task(replace_myself, &stream);
+	struct weft_task *old = weft_create_task(be_seen, &stream);
+
+	(void)arg;
+	cr_assert_eq(weft_await(old), 0);
+	cr_assert_eq(weft_join(newer), 0);
+	weft_release(old);
+	return weft_yield(); /* the last of the stream ends */
+}
+
+Test(task, is_not_starved_by_newer_ones, .timeout = 30)
+{
+	cr_assert_eq(run_with(1, start_behind_a_stream, NULL), 0);
+}
