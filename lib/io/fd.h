@@ -58,7 +58,6 @@ enum {
 struct weft_fd {
 	_Atomic(uint64_t) word;
 	_Atomic(struct weft_parker *) closer;
-	_Atomic(uint8_t) drained; /* a hint: the last receive left nothing behind */
 };
 
 struct weft_fd_table {

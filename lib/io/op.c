@@ -115,18 +115,6 @@ static int64_t send_at_once(const struct weft_op *op)
 		(int)op->op_flags | MSG_DONTWAIT);
 }
 
-/*
- * The kernel says whether a receive has left something behind. If not, the next one need not look
- * before it waits. A hint: when it is wrong the receive is merely woken at once.
- */
-static void note_drained(const struct weft_op *op, struct weft_fd *entry)
-{
-	bool drained = op->result > 0 && !(op->result_flags & IORING_CQE_F_SOCK_NONEMPTY);
-
-	if (weft_load_relaxed(&entry->drained) != drained)
-		weft_store_relaxed(&entry->drained, drained);
-}
-
 /* One attempt: submit, wait, uncount. */
 static int64_t attempt(struct weft_op *op, struct interference *why)
 {
@@ -143,9 +131,6 @@ static int64_t attempt(struct weft_op *op, struct interference *why)
 			return sent;
 		}
 	}
-	if (op->code == IORING_OP_RECV && entry && !(op->op_flags & MSG_DONTWAIT) &&
-		weft_load_relaxed(&entry->drained))
-		op->ioprio |= IORING_RECVSEND_POLL_FIRST; /* an attempt now would be in vain */
 	op->cancel_sent = 0;
 	op->parker = weft_parker_self();
 	weft_store_relaxed(&op->done, 0);
@@ -155,8 +140,6 @@ static int64_t attempt(struct weft_op *op, struct interference *why)
 			weft_io_cancel(op);
 		wait_until_done(op, why);
 		rc = op->result;
-		if (op->code == IORING_OP_RECV && entry)
-			note_drained(op, entry);
 	}
 	why->closing = entry && weft_fd_end(entry);
 	return rc;

@@ -216,7 +216,7 @@ static void slot_want(struct ring *ring, struct slot *slot, enum wants wants)
 }
 
 /* The operation in this slot is over. */
-static void deliver(struct ring *ring, uint32_t index, int32_t result, uint32_t flags)
+static void deliver(struct ring *ring, uint32_t index, int32_t result)
 {
 	struct slot *slot = &ring->slots[index];
 	struct weft_op *op = slot->op;
@@ -226,7 +226,6 @@ static void deliver(struct ring *ring, uint32_t index, int32_t result, uint32_t 
 		slot_want(ring, slot, WANTS_NOTHING);
 	slot_give(ring, index);
 	op->result = result;
-	op->result_flags = flags;
 	weft_store_release(&op->done, 1); /* OP1 */
 	weft_unpark(parker);
 }
@@ -404,7 +403,7 @@ static void queue_wanting(struct ring *ring)
 		struct slot *slot = &ring->slots[i];
 
 		if (slot->wants == WANTS_END)
-			deliver(ring, i, -ECANCELED, 0);
+			deliver(ring, i, -ECANCELED);
 		else if (slot->wants == WANTS_SUBMIT && !queue_op(ring, i))
 			return;
 		else if (slot->wants == WANTS_CANCEL && !queue_cancel(ring, i))
@@ -461,8 +460,7 @@ static void close_wake(struct ring *ring)
 /* -- out of the kernel ------------------------------------------------------------------------- */
 
 /* 1 when an operation was delivered. */
-static unsigned complete_one(
-	struct ring *ring, uint64_t user_data, int32_t result, uint32_t flags)
+static unsigned complete_one(struct ring *ring, uint64_t user_data, int32_t result)
 {
 	uint32_t index = (uint32_t)user_data;
 
@@ -470,7 +468,7 @@ static unsigned complete_one(
 		struct slot *slot = &ring->slots[index];
 
 		if (weft_likely(slot->op && slot->generation == user_data >> 32)) {
-			deliver(ring, index, result, flags);
+			deliver(ring, index, result);
 			return 1;
 		}
 	}
@@ -492,7 +490,7 @@ static unsigned reap_ready(struct ring *ring)
 	for (; head != tail; head++) {
 		const struct io_uring_cqe *cqe = &ring->cqes[head & ring->cq_mask];
 
-		delivered += complete_one(ring, cqe->user_data, cqe->res, cqe->flags);
+		delivered += complete_one(ring, cqe->user_data, cqe->res);
 	}
 	weft_store_release(ring->cq_head, head); /* UR2 */
 	return delivered;

@@ -32,7 +32,6 @@ struct weft_op {
 	uint32_t op_flags; /* msg_flags, open_flags, poll events, fsync flags ... */
 	/* -- filled in by weft_op_run and the backend -- */
 	int32_t result;          /* of the final completion */
-	uint32_t result_flags;   /* the backend's words about it: IORING_CQE_F_... or 0 */
 	_Atomic(uint32_t) done;  /* OP1: release by the reaper, acquire by the waiter */
 	uint32_t slot;           /* the backend's table */
 	uint32_t cancel_sent;

@@ -10,9 +10,8 @@
  * first bounds memory on trees; creation order is what asyncio users expect.
  *
  * A list that has waited is sealed: spliced in front of `aged`, which is served before anything
- * created later. That is the fairness of new tasks (service.c does it every WEFT_SEAL_NS), and what
- * makes yield mean "everything ready now runs first". More often would run trees breadth first, which
- * costs a stack for every node that waits for its children.
+ * created later. That is what makes yield mean "everything ready now runs first". For the fairness of
+ * new tasks service.c seals the oldest batch every WEFT_SEAL_NS.
  *
  * Resumed stacks hold memory and go first, in FIFO order; one pick in WEFT_NEW_SHARE takes a
  * new task all the same.
@@ -154,6 +153,26 @@ static inline void weft_queue_seal(struct weft_queue *queue)
 {
 	weft_ring_splice_front(&queue->aged, &queue->fresh);
 	queue->cursor = &queue->fresh;
+}
+
+/*
+ * The oldest batch goes first from now on. It is found by walking it, once in the life of each task. Not
+ * everything that waits: in a tree of tasks that wait for their children that would start all of
+ * them, level by level, each holding a stack.
+ */
+static inline void weft_queue_seal_oldest(struct weft_queue *queue)
+{
+	struct weft_node *last = queue->fresh.prev, *first = last;
+	uint32_t batch = ((struct weft_task *)last)->batch;
+
+	while (first->prev != &queue->fresh && ((struct weft_task *)first->prev)->batch == batch)
+		first = first->prev;
+	queue->fresh.prev = first->prev;
+	first->prev->next = &queue->fresh;
+	first->prev = queue->aged.prev;
+	queue->aged.prev->next = first;
+	last->next = &queue->aged;
+	queue->aged.prev = last;
 }
 
 /* stack has yielded: it runs again after all that is ready now. */

@@ -40,7 +40,7 @@ unsigned weft_worker_fire_due_timers(struct weft_worker *worker)
 	return now >= next ? weft_worker_fire_timers(worker, now) : 0;
 }
 
-/* New tasks that newer ones have overtaken for long enough go first. */
+/* The new tasks that newer ones have overtaken for longest go first now and then. */
 static void seal_old_tasks(struct weft_worker *worker)
 {
 	struct weft_queue *queue = &worker->queue;
@@ -52,7 +52,7 @@ static void seal_old_tasks(struct weft_worker *worker)
 	if (now - queue->sealed_at < WEFT_SEAL_NS)
 		return;
 	queue->sealed_at = now;
-	weft_queue_seal(queue);
+	weft_queue_seal_oldest(queue);
 }
 
 unsigned weft_worker_service(struct weft_worker *worker)
