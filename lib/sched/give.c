@@ -71,7 +71,8 @@ void weft_worker_offer(struct weft_worker *worker)
 	struct weft_idle *idle = worker->runtime->idle;
 	uint32_t queued = worker->queue.tasks + worker->queue.ready.count;
 
-	if (weft_idle_searching(idle) > 0) {
+	/* One that searches itself, and has just found something, keeps it. */
+	if (weft_idle_searching(idle) > worker->searching) {
 		if (queued >= 2 && weft_load_relaxed(&worker->attention) & WEFT_ATTENTION_STEAL)
 			share(worker);
 	} else if (queued > WEFT_SURPLUS && weft_idle_sleeping(idle) > 0 &&
@@ -85,6 +86,29 @@ void weft_worker_poke(struct weft_runtime *runtime, int worker)
 	if (worker == WEFT_IDLE_NOBODY)
 		return;
 	runtime->workers[worker].backend->wake(runtime->workers[worker].backend_state);
+}
+
+/* One thing that was shared and that nobody took; otherwise only an idle worker would. */
+bool weft_worker_take_back(struct weft_worker *worker)
+{
+	struct weft_share_item item;
+	enum weft_share_result result;
+
+	if (weft_likely(weft_share_empty(&worker->share)))
+		return false;
+	do {
+		result = weft_share_pop(&worker->share, &item);
+	} while (result == WEFT_SHARE_RETRY);
+	if (result == WEFT_SHARE_EMPTY)
+		return false;
+	if (item.stack) {
+		weft_stack_fifo_push(&worker->queue.ready, item.stack);
+	} else {
+		weft_store_relaxed(&item.task->home, worker);
+		weft_store_release(&item.task->claim, WEFT_CLAIM_PRIVATE); /* TK4 */
+		weft_queue_push_oldest(&worker->queue, item.task);
+	}
+	return true;
 }
 
 /* -- the injector ------------------------------------------------------------------------------ */

@@ -48,21 +48,31 @@ static void release(struct weft_worker *worker)
 	weft_and_acq_rel(&worker->attention, ~(uint32_t)WEFT_ATTENTION_CLAIMED); /* WK2 */
 }
 
+static void give_stacks(struct weft_runtime *runtime, struct weft_stack_fifo *fifo)
+{
+	struct weft_stack_fifo stay = { 0 };
+	struct weft_stack *stack;
+
+	while ((stack = weft_stack_fifo_pop(fifo))) {
+		if (stack->pins > 0)
+			weft_stack_fifo_push(&stay, stack);
+		else
+			weft_inject_stack(runtime, stack);
+	}
+	*fifo = stay;
+}
+
 /* Claimed: everything others may run goes to the injector. */
 static void give_away(struct weft_worker *worker)
 {
 	struct weft_queue *queue = &worker->queue;
-	struct weft_stack_fifo stay = { 0 };
-	struct weft_stack *stack;
 	unsigned looked;
 
-	while ((stack = weft_stack_fifo_pop(&queue->ready))) {
-		if (stack->pins > 0)
-			weft_stack_fifo_push(&stay, stack);
-		else
-			weft_inject_stack(worker->runtime, stack);
-	}
-	queue->ready = stay;
+	/* Those who have no time to search look at the injector, not at what is shared. */
+	while (weft_worker_take_back(worker))
+		;
+	give_stacks(worker->runtime, &queue->ready);
+	give_stacks(worker->runtime, &queue->yielded);
 	for (looked = queue->tasks; looked > 0; looked--) {
 		struct weft_task *task = weft_queue_next_task(queue);
 

@@ -66,6 +66,7 @@ unsigned weft_worker_service(struct weft_worker *worker)
 	if (weft_load_relaxed(&worker->attention) & WEFT_ATTENTION_MAIL)
 		weft_worker_read_mail(worker);
 	found += weft_worker_take_injected(worker);
+	found += weft_worker_take_back(worker);
 	seal_old_tasks(worker);
 	if (weft_worker_may_offer(worker))
 		weft_worker_offer(worker);

@@ -232,6 +232,7 @@ void weft_worker_idle(struct weft_worker *worker);
 
 /* Inside. Take a fair part of what was injected; how many. */
 unsigned weft_worker_take_injected(struct weft_worker *worker);
+bool weft_worker_take_back(struct weft_worker *worker);
 
 /* Inside. Reap completions, flush submissions, fire timers, read mail; what came became ready. */
 unsigned weft_worker_service(struct weft_worker *worker);
