@@ -120,21 +120,6 @@ static int watch(struct gather *gather, struct weft_task *task)
 	return 0;
 }
 
-/* Run members in place for as long as the loop would start one next anyway. */
-static void run_in_place(struct gather *gather)
-{
-	for (;;) {
-		struct weft_task *task = weft_task_next_here();
-
-		if (!task || weft_load_relaxed(&task->own.watcher) != &gather->watcher)
-			return;
-		weft_checkpoint_finishing();
-		weft_owner_look(&gather->owner);
-		if (!weft_task_run_here(task, &gather->owner, true))
-			return;
-	}
-}
-
 static int result(const struct gather *gather, int *statuses)
 {
 	bool all_succeeded = true;
@@ -152,15 +137,6 @@ static int result(const struct gather *gather, int *statuses)
 	if (gather->owner.code && !all_succeeded)
 		return gather->owner.code;
 	return gather->flags & WEFT_GATHER_ALL ? 0 : gather->first;
-}
-
-static int check(struct weft_task *const *tasks, size_t n)
-{
-	int rc = 0;
-
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = tasks[i] ? weft_wait_edge_check(tasks[i]) : -EINVAL;
-	return rc;
 }
 
 /* A member for which there was no memory to watch it: waited for one after the other, at the end. */
@@ -194,7 +170,7 @@ int weft_gather(struct weft_task *const *tasks, size_t n, int *statuses, unsigne
 		return -EINVAL;
 	if (weft_in_forked_child())
 		return -EOWNERDEAD;
-	rc = check(tasks, n);
+	rc = weft_wait_edge_check_all(tasks, n);
 	if (rc < 0 || n == 0)
 		return rc;
 	gather.parker = weft_parker_self();
@@ -206,7 +182,7 @@ int weft_gather(struct weft_task *const *tasks, size_t n, int *statuses, unsigne
 	if (gather.first && !(flags & WEFT_GATHER_ALL))
 		cancel_all(&gather);
 	weft_owner_look(&gather.owner);
-	run_in_place(&gather);
+	weft_owner_run_here(&gather.owner, &gather.watcher);
 	settle(&gather); /* registered: the caller's own count */
 	weft_owner_wait(&gather.owner, &gather.over);
 	wait_for_the_rest(&gather, watched);

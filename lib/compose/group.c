@@ -219,20 +219,6 @@ void weft_group_cancel(struct weft_group *group)
 	weft_spin_unlock(&inside(group)->lock);
 }
 
-static void run_in_place(struct group *group)
-{
-	for (;;) {
-		struct weft_task *task = weft_task_next_here();
-
-		if (!task || weft_load_relaxed(&task->own.watcher) != &group->watcher)
-			return;
-		weft_checkpoint_finishing();
-		weft_owner_look(&group->owner);
-		if (!weft_task_run_here(task, &group->owner, true))
-			return;
-	}
-}
-
 int weft_group_join(struct weft_group *public_group)
 {
 	struct group *group = inside(public_group);
@@ -245,7 +231,7 @@ int weft_group_join(struct weft_group *public_group)
 		return weft_self() ? -EINVAL : weft_no_task();
 	weft_checkpoint_finishing();
 	weft_owner_look(&group->owner);
-	run_in_place(group);
+	weft_owner_run_here(&group->owner, &group->watcher);
 	settle(group);
 	weft_owner_wait(&group->owner, &group->over);
 	group->frame->groups--;

@@ -54,15 +54,6 @@ static void on_pending(struct weft_owner *owner, int code)
 	cancel_all(weft_container_of(owner, struct race, owner));
 }
 
-static int check(struct weft_task *const *tasks, size_t n)
-{
-	int rc = 0;
-
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = tasks[i] ? weft_wait_edge_check(tasks[i]) : -EINVAL;
-	return rc;
-}
-
 ssize_t weft_race(struct weft_task *const *tasks, size_t n)
 {
 	struct race race = { .owner.on_pending = on_pending, .left = n };
@@ -73,7 +64,7 @@ ssize_t weft_race(struct weft_task *const *tasks, size_t n)
 		return -EINVAL;
 	if (weft_in_forked_child())
 		return -EOWNERDEAD;
-	rc = check(tasks, n);
+	rc = weft_wait_edge_check_all(tasks, n);
 	if (rc < 0)
 		return rc;
 	weft_checkpoint_finishing();

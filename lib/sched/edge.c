@@ -195,3 +195,12 @@ void weft_wait_edge_leave(void)
 	if (worker)
 		retract(worker->stack);
 }
+
+int weft_wait_edge_check_all(struct weft_task *const *tasks, size_t n)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = tasks[i] ? weft_wait_edge_check(tasks[i]) : -EINVAL;
+	return rc;
+}

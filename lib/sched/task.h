@@ -208,6 +208,8 @@ int weft_join_waiting(struct weft_task *task);
 
 /* Wait (without a code) until *flag is non-zero, forwarding what becomes pending to owner once. */
 void weft_owner_wait(struct weft_owner *owner, _Atomic(uint32_t) *flag);
+/* Run what watcher owns in place, for as long as the loop would start one of these next anyway. */
+void weft_owner_run_here(struct weft_owner *owner, struct weft_watcher *watcher);
 /* Look once: forward what is pending already. */
 void weft_owner_look(struct weft_owner *owner);
 

@@ -89,6 +89,8 @@ int weft_wait_edge_enter(struct weft_task *owner);
 void weft_wait_edge_leave(void);
 /* Whether that task waits for the caller now; publishes nothing. 0 or -EDEADLK. */
 int weft_wait_edge_check(struct weft_task *task);
+/* The same for each of them in turn; -EINVAL for a NULL handle. */
+int weft_wait_edge_check_all(struct weft_task *const *tasks, size_t n);
 
 /*
  * weft_wait_edge_enter for a lock, which changes hands while others wait: owner_word holds the task
