@@ -92,14 +92,8 @@ void weft_worker_poke(struct weft_runtime *runtime, int worker)
 bool weft_worker_take_back(struct weft_worker *worker)
 {
 	struct weft_share_item item;
-	enum weft_share_result result;
 
-	if (weft_likely(weft_share_empty(&worker->share)))
-		return false;
-	do {
-		result = weft_share_pop(&worker->share, &item);
-	} while (result == WEFT_SHARE_RETRY);
-	if (result == WEFT_SHARE_EMPTY)
+	if (weft_likely(weft_share_empty(&worker->share)) || !weft_share_take(&worker->share, &item))
 		return false;
 	if (item.stack) {
 		weft_stack_fifo_push(&worker->queue.ready, item.stack);

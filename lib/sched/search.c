@@ -29,16 +29,11 @@ static void adopt(struct weft_worker *worker, struct weft_share_item *item)
 static bool steal_from(struct weft_worker *worker, struct weft_worker *victim)
 {
 	struct weft_share_item item;
-	enum weft_share_result result;
 
-	do {
-		result = weft_share_pop(&victim->share, &item);
-	} while (result == WEFT_SHARE_RETRY);
-	if (result == WEFT_SHARE_EMPTY)
+	if (!weft_share_take(&victim->share, &item))
 		return false;
 	adopt(worker, &item);
-	if (victim != worker)
-		weft_count(&worker->counters.steals);
+	weft_count(&worker->counters.steals);
 	return true;
 }
 
@@ -51,7 +46,7 @@ static uint32_t next_random(struct weft_worker *worker)
 }
 
 /* One round over the others, from a random start; ask those that have nothing shared. */
-static bool steal_round(struct weft_worker *worker, bool ask)
+static bool steal_round(struct weft_worker *worker)
 {
 	struct weft_runtime *runtime = worker->runtime;
 	unsigned start = next_random(worker) % runtime->count;
@@ -63,7 +58,7 @@ static bool steal_round(struct weft_worker *worker, bool ask)
 			continue;
 		if (steal_from(worker, victim))
 			return true;
-		if (ask && !weft_load_relaxed(&runtime->idle->asleep[victim->index]) &&
+		if (!weft_load_relaxed(&runtime->idle->asleep[victim->index]) &&
 			!(weft_load_relaxed(&victim->attention) & WEFT_ATTENTION_STEAL))
 			weft_or_acq_rel(&victim->attention, WEFT_ATTENTION_STEAL);
 	}
@@ -115,7 +110,7 @@ static bool look(struct weft_worker *worker, bool at_the_clock)
 		weft_worker_service(worker);
 	if (at_the_clock)
 		weft_worker_fire_due_timers(worker);
-	return have_work(worker) || (worker->searching && steal_round(worker, true));
+	return have_work(worker) || (worker->searching && steal_round(worker));
 }
 
 /* As long as work usually takes to come, and some more; not at all if that is too long. */
@@ -179,8 +174,6 @@ void weft_worker_idle(struct weft_worker *worker)
 	weft_ns begin;
 
 	weft_worker_service(worker);
-	if (!have_work(worker))
-		steal_from(worker, worker); /* what it gave away and nobody took */
 	if (have_work(worker)) {
 		stop_searching(worker);
 		return;

@@ -47,6 +47,17 @@ bool weft_share_push_stack(struct weft_share *share, struct weft_stack *stack);
 /* Anybody. */
 enum weft_share_result weft_share_pop(struct weft_share *share, struct weft_share_item *item);
 
+/* Pop until it is certain: GOT or EMPTY. Ends, since each RETRY means that somebody has got an item. */
+static inline bool weft_share_take(struct weft_share *share, struct weft_share_item *item)
+{
+	enum weft_share_result result;
+
+	do {
+		result = weft_share_pop(share, item);
+	} while (result == WEFT_SHARE_RETRY);
+	return result == WEFT_SHARE_GOT;
+}
+
 /* A hint for anybody; exact for a caller that has just fenced after the pushes it must see. */
 static inline bool weft_share_empty(struct weft_share *share)
 {
