@@ -213,18 +213,4 @@ static inline bool weft_queue_empty(const struct weft_queue *queue)
 	return !queue->tasks && !queue->ready.count && !queue->yielded.count;
 }
 
-static inline bool weft_queue_is_valid(const struct weft_queue *queue)
-{
-	uint32_t tasks = 0;
-	bool cursor_found = queue->cursor == &queue->fresh;
-
-	for (const struct weft_node *node = queue->fresh.next; node != &queue->fresh;
-		node = node->next, tasks++)
-		cursor_found = cursor_found || node == queue->cursor;
-	for (const struct weft_node *node = queue->aged.next; node != &queue->aged;
-		node = node->next)
-		tasks++;
-	return tasks == queue->tasks && cursor_found;
-}
-
 #endif

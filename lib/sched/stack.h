@@ -61,7 +61,6 @@ struct weft_stack {
 	_Atomic(uintptr_t) edge;         /* what it waits for, for the deadlock walk: edge.c */
 	_Atomic(struct weft_task *) edge_waiter; /* who on this stack waits so */
 	_Atomic(uint32_t) edge_sequence; /* moves whenever edge is set or cleared */
-	struct weft_stack *slab_next;     /* for the fault handler and the dump */
 	void *fiber;                      /* ThreadSanitizer's name for it */
 	void *fake_stack;                 /* AddressSanitizer's */
 };
