@@ -134,7 +134,8 @@ void weft_group_begin(struct weft_group *public_group, unsigned flags)
 	group->watcher.done = member_ended;
 	group->owner.on_pending = on_pending;
 	group->frame = weft_frame_current();
-	group->parker = weft_parker_self();
+	if (group->frame) /* nobody else may use it; a forked child must not allocate */
+		group->parker = weft_parker_self();
 	group->flags = flags;
 	weft_store_relaxed(&group->left, 1);
 	if (group->frame) {
