@@ -206,6 +206,7 @@ int weft_runtime_create(const struct weft_config *given, struct weft_runtime **o
 		return -ENOMEM;
 	runtime->config = config;
 	runtime->count = config.workers;
+	runtime->backend = &weft_backend_uring;
 	snprintf(runtime->backend_text, sizeof(runtime->backend_text), "io_uring");
 	rc = make_parts(runtime);
 	if (rc == 0 && !add_to_process(runtime))

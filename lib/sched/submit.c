@@ -70,6 +70,13 @@ struct weft_io *weft_io_current(void)
 	return worker ? worker->runtime->io : NULL;
 }
 
+struct weft_jobs *weft_jobs_current(void)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	return worker ? worker->runtime->jobs : NULL;
+}
+
 unsigned weft_io_worker(void)
 {
 	return weft_worker_current()->index;

@@ -8,6 +8,7 @@
 #include "sched/backend.h"
 
 struct weft_io;
+struct weft_jobs;
 struct weft_runtime;
 
 /* Queue op on the current worker's ring and make it op->home. From a task. 0 or -errno: then the
@@ -23,6 +24,8 @@ int weft_worker_mail_cancel_fd(struct weft_runtime *runtime, unsigned worker, in
 
 /* The current runtime's I/O state, NULL outside a task. */
 struct weft_io *weft_io_current(void);
+/* The current runtime's blocking pool (blocking/jobs.h), NULL outside a task. */
+struct weft_jobs *weft_jobs_current(void);
 /* The current worker's number, for the ring masks of descriptors. From a task. */
 unsigned weft_io_worker(void);
 /* How many workers, hence rings, the current runtime has. From a task. */

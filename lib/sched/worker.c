@@ -284,13 +284,12 @@ void weft_loop_entry(void *stack)
 
 int weft_worker_init(struct weft_worker *worker, struct weft_runtime *runtime, unsigned index)
 {
-	extern const struct weft_backend weft_backend_uring;
 	struct weft_task plain = { .kind = weft_task_plain_kind() };
 
 	worker->runtime = runtime;
 	worker->index = index;
 	worker->random = UINT64_C(0x9e3779b97f4a7c15) * (index + 1);
-	worker->backend = &weft_backend_uring;
+	worker->backend = runtime->backend;
 	worker->backend_state = calloc(1, worker->backend->size);
 	worker->thread_stack.runtime = runtime;
 	worker->thread_stack.deadline = WEFT_FOREVER;

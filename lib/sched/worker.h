@@ -108,6 +108,8 @@ struct weft_runtime {
 	struct weft_task_pool tasks;
 	struct weft_runtime *next_held; /* runtime.c: over, but for handles */
 	struct weft_io *io; /* what lib/io keeps per runtime */
+	struct weft_jobs *jobs; /* lib/blocking: threads that may block */
+	const struct weft_backend *backend; /* of every worker; chosen at start */
 	struct weft_spin inject_lock; /* guards the two lists; count is read without it */
 	struct weft_stack_fifo injected;
 	struct weft_list injected_tasks;

@@ -19,6 +19,10 @@ ALLOWED = {
     ('io', 'sched/backend.h'): 'the contract with the engine that every backend fulfils',
     ('compose', 'sched/frame.h'): 'scopes and groups belong to the frame of the running task',
     ('io', 'sched/submit.h'): 'how an I/O call reaches a ring',
+    ('blocking', 'sched/submit.h'): 'the pool of the current runtime',
+    ('io', 'blocking/jobs.h'): 'what no ring carries out needs a thread that may block',
+    ('sync', 'sched/submit.h'): 'select waits for descriptors beside channels and tasks',
+    ('sync', 'sched/backend.h'): 'the same',
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
