@@ -16,6 +16,8 @@
  *         remembers what it wants, and flush tries again. Operations in flight are not bounded by
  *         the completion queue: the kernel keeps what does not fit (CQ_OVERFLOW).
  * Errors: an enter that fails leaves its entries queued, for the next one.
+ * Two:    an operation that promises a second completion (F_MORE: a send that does not copy, whose
+ *         memory the kernel still reads) keeps its slot and the first one's result until that came.
  * Wake:   a read of an eventfd is posted before a sleep and stays until somebody writes. A wake
  *         that comes while no read is posted is kept by the eventfd's count.
  *
@@ -343,7 +345,8 @@ static void check_buffer(const struct weft_op *op)
 #ifdef WEFT_ASAN
 	void *buffer = (void *)(uintptr_t)op->addr;
 	bool has_buffer = is_write(op) || op->code == IORING_OP_READ ||
-			  op->code == IORING_OP_RECV || op->code == IORING_OP_SEND;
+			  op->code == IORING_OP_RECV || op->code == IORING_OP_SEND ||
+			  op->code == IORING_OP_SEND_ZC;
 
 	if (has_buffer && op->code != IORING_OP_WRITEV && op->addr > 65536)
 		WEFT_ASSERT(!__asan_region_is_poisoned(buffer, op->len));
@@ -459,18 +462,30 @@ static void close_wake(struct ring *ring)
 
 /* -- out of the kernel ------------------------------------------------------------------------- */
 
-/* 1 when an operation was delivered. */
-static unsigned complete_one(struct ring *ring, uint64_t user_data, int32_t result)
+/* A completion of the operation in this slot: 1 when it was the last. */
+static unsigned complete_op(struct ring *ring, uint32_t index, const struct io_uring_cqe *cqe)
 {
+	struct weft_op *op = ring->slots[index].op;
+
+	if (weft_unlikely(cqe->flags & IORING_CQE_F_MORE)) {
+		op->result = cqe->res;
+		return 0;
+	}
+	deliver(ring, index, cqe->flags & IORING_CQE_F_NOTIF ? op->result : cqe->res);
+	return 1;
+}
+
+/* 1 when an operation was delivered. */
+static unsigned complete_one(struct ring *ring, const struct io_uring_cqe *cqe)
+{
+	uint64_t user_data = cqe->user_data;
 	uint32_t index = (uint32_t)user_data;
 
 	if (weft_likely(index < ring->slot_count)) {
 		struct slot *slot = &ring->slots[index];
 
-		if (weft_likely(slot->op && slot->generation == user_data >> 32)) {
-			deliver(ring, index, result);
-			return 1;
-		}
+		if (weft_likely(slot->op && slot->generation == user_data >> 32))
+			return complete_op(ring, index, cqe);
 	}
 	if (user_data == USER_WAKE)
 		ring->wake_posted = false;
@@ -514,7 +529,7 @@ static unsigned reap_ready(struct ring *ring)
 		const struct io_uring_cqe *cqe = &ring->cqes[head & ring->cq_mask];
 
 		prefetch_ahead(ring, head, tail);
-		delivered += complete_one(ring, cqe->user_data, cqe->res);
+		delivered += complete_one(ring, cqe);
 	}
 	weft_store_release(ring->cq_head, head); /* UR2 */
 	return delivered;

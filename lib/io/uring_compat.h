@@ -23,6 +23,12 @@
 #define IORING_SQ_TASKRUN (1U << 2)
 #endif
 
+/* A send that does not copy, and its second completion. Linux 6.0. */
+#ifndef IORING_CQE_F_NOTIF
+#define IORING_CQE_F_NOTIF (1U << 3)
+#define IORING_OP_SEND_ZC 47
+#endif
+
 /* The write raises no SIGPIPE. Linux 6.18. */
 #ifndef RWF_NOSIGNAL
 #define RWF_NOSIGNAL 0x00000100
