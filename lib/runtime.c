@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/sys.h"
+#include "blocking/jobs.h"
 #include "io/io.h"
 #include "sched/frame.h"
 #include "sched/worker.h"
@@ -25,6 +26,8 @@ static const size_t STACK_SIZE_DEFAULT = 256 * 1024;
 static const size_t STACK_SIZE_MOST = (size_t)1 << 30;
 static const weft_ns STALL_DEFAULT = 10 * 1000 * 1000;
 static const unsigned RING_ENTRIES_MOST = 32768;
+static const unsigned BLOCKING_DEFAULT = 64;
+static const unsigned BLOCKING_MOST = 4096;
 
 /* -- fork -------------------------------------------------------------------------------------- */
 
@@ -61,7 +64,7 @@ static int read_config(const struct weft_config *given, struct weft_config *conf
 		memcpy(config, given, given->size);
 	}
 	if ((config->flags & ~known) || config->workers > WEFT_WORKERS_MAX ||
-		config->ring_entries > RING_ENTRIES_MOST)
+		config->ring_entries > RING_ENTRIES_MOST || config->blocking_max > BLOCKING_MOST)
 		return -EINVAL;
 	if (config->flags & WEFT_NO_URING)
 		return config->flags & WEFT_REQUIRE_URING ? -EINVAL : -ENOTSUP;
@@ -73,6 +76,8 @@ static int read_config(const struct weft_config *given, struct weft_config *conf
 		config->stack_size = STACK_SIZE_DEFAULT;
 	if (config->stack_size < WEFT_STACK_MIN || config->stack_size > STACK_SIZE_MOST)
 		return -EINVAL;
+	if (!config->blocking_max)
+		config->blocking_max = BLOCKING_DEFAULT;
 	if (!config->stall_report)
 		config->stall_report = STALL_DEFAULT;
 	return 0;
@@ -131,6 +136,7 @@ static void end_workers(struct weft_runtime *runtime, unsigned started)
 
 static void free_runtime(struct weft_runtime *runtime)
 {
+	weft_jobs_destroy(runtime->jobs);
 	for (unsigned i = 0; runtime->workers && i < runtime->count; i++)
 		weft_worker_finish(&runtime->workers[i]);
 	if (runtime->io) {
@@ -156,6 +162,8 @@ static int make_parts(struct weft_runtime *runtime)
 	if (!runtime->idle || !runtime->io)
 		return -ENOMEM;
 	rc = weft_io_init(runtime->io);
+	if (rc == 0)
+		rc = weft_jobs_create(runtime->config.blocking_max, &runtime->jobs);
 	if (rc < 0)
 		return rc;
 	runtime->workers = aligned_alloc(64,
@@ -422,6 +430,9 @@ void weft_runtime_destroy(struct weft_runtime *runtime)
 		return;
 	}
 	end_workers(runtime, runtime->count);
+	/* After the workers, which may need it to end; before they go, since a job wakes a worker last. */
+	weft_jobs_destroy(runtime->jobs);
+	runtime->jobs = NULL;
 	remove_from_process(runtime);
 	free_or_hold(runtime);
 }
@@ -498,6 +509,7 @@ int weft_runtime_metrics(const struct weft_runtime *const_runtime, struct weft_m
 	metrics.created += weft_load_relaxed(&runtime->posted);
 	metrics.live = metrics.created > metrics.done ? metrics.created - metrics.done : 0;
 	metrics.stalls = weft_load_relaxed(&runtime->stalls);
+	metrics.blocking_live = weft_jobs_threads(runtime->jobs);
 	metrics.ready = weft_load_relaxed(&runtime->inject_count);
 	metrics.connections = weft_load_relaxed(&runtime->io->connections);
 	metrics.connections_failed = weft_load_relaxed(&runtime->io->connections_failed);

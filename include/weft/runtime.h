@@ -62,7 +62,7 @@ struct weft_config {
 	unsigned workers;      /* default: min(CPU affinity, cgroup cpu.max rounded up) */
 	unsigned flags;	       /* WEFT_NO_URING, WEFT_REQUIRE_URING, ... */
 	unsigned ring_entries; /* submission entries of each worker's ring */
-	unsigned blocking_max; /* threads of the blocking pool; default 64 */
+	unsigned blocking_max; /* threads of the blocking pool at most; default 64, up to 4096 */
 	size_t stack_size;     /* bytes of address space per task stack; default 256 KiB.
 				* Memory is taken page by page, as a task touches it. */
 	size_t stacks_max;     /* live stacks at most; when reached, new tasks wait to start */
@@ -97,7 +97,8 @@ WEFT_API int weft_run(weft_fn main_fn, void *arg, const struct weft_config *cfg_
  * Creates a runtime and starts its workers. *out belongs to the caller, who ends it with
  * weft_runtime_destroy; on failure *out is left alone. Several runtimes may live side by side.
  *
- * Returns 0; -EINVAL for a bad size, unknown flags or more than WEFT_WORKERS_MAX workers;
+ * Returns 0; -EINVAL for a bad size, unknown flags, more than WEFT_WORKERS_MAX workers or
+ * a number out of its range;
  * -ENOTSUP for a backend this build does not have; -ENOMEM (for a ring, also when
  * RLIMIT_MEMLOCK is used up); -EAGAIN when no thread could be started; otherwise the code
  * of io_uring_setup(2) (-EPERM: forbidden here, -ENOSYS: a kernel without it).

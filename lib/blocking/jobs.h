@@ -6,10 +6,11 @@
  * A job lies in its submitter's memory (usually a waiting task's stack) until its run function has
  * told whoever waits for it; the pool does not touch it after it has called run.
  *
- * Lanes bound how many jobs of one kind run at a time, so that one kind cannot take all threads.
- * Jobs of one lane start in the order of their submission.
+ * Lanes bound how many jobs of one kind run at a time, so that one kind cannot take all threads:
+ * those beyond the limit wait without one. A lane is there while it has jobs, and the first of them
+ * says its limit. Jobs of one lane start in the order of their submission.
  *
- * Who: submit and cancel, any thread; create and stop, the runtime.
+ * Who: submit and take_back, any thread; create and destroy, the runtime.
  */
 #ifndef WEFT_LIB_BLOCKING_JOBS_H
 #define WEFT_LIB_BLOCKING_JOBS_H
@@ -25,28 +26,34 @@ struct weft_lane;
 
 struct weft_job {
 	struct weft_node node;
-	void (*run)(struct weft_job *job); /* on a pool thread */
-	struct weft_lane *lane;            /* the pool's; NULL: not queued */
+	void (*run)(struct weft_job *job); /* on a pool thread, all signals but faults blocked */
+	/* -- the pool's, under its lock -- */
+	struct weft_lane *lane;
+	enum weft_job_place { WEFT_JOB_TAKEN, WEFT_JOB_IN_LANE, WEFT_JOB_READY } place;
 };
 
 /* 0 or -ENOMEM. Starts no thread yet. max: threads at most, > 0. */
 int weft_jobs_create(unsigned max, struct weft_jobs **out);
 
-/* Queued jobs still run; the threads end; frees the pool. Nothing may be submitted any more. NULL is
- * fine. */
+/* Queued jobs still run; waits until the threads have ended; frees the pool. Nothing may be submitted
+ * any more. NULL is fine. */
 void weft_jobs_destroy(struct weft_jobs *jobs);
 
 /*
- * Queue a job. lane: a name, NULL for the common lane, bounded by the pool's threads alone. max: how
- * many of the lane run at a time; the lane's first user decides. 0; -ENOMEM; -EAGAIN when there is no
- * thread and none can be started (the limit on processes): the job was not queued.
+ * Queue a job. lane: a name, copied; NULL for the common lane, bounded by the pool's threads alone.
+ * max: how many of the lane run at a time, > 0. 0; -ENOMEM; -EAGAIN when there is no thread and none
+ * can be started (the limit on processes): the job was not queued. Where there are threads but no more
+ * can be started, the job waits for one of them.
  */
 int weft_jobs_submit(struct weft_jobs *jobs, const char *lane, unsigned max, struct weft_job *job);
 
-/* Take a job back that has not started. True: it will not run. */
+/* Take a job back that has been submitted, and has not told that it ran. True: it will not run. */
 bool weft_jobs_take_back(struct weft_jobs *jobs, struct weft_job *job);
 
 /* Threads there are now. */
 unsigned weft_jobs_threads(const struct weft_jobs *jobs);
+
+/* How long an idle thread stays. Tests shorten it before they start any. */
+extern weft_ns weft_jobs_quiet;
 
 #endif
