@@ -177,7 +177,19 @@ static void take_connection(struct http_request *request, struct text list)
 	}
 }
 
-static int take_field(struct http_request *request, struct text name, struct text value)
+static int take_place(struct http_request *request, struct http_place *place,
+	struct text line, struct text value)
+{
+	if (place->at)
+		return REFUSED;
+	place->at = request->line + (size_t)(value.at - line.at);
+	place->len = value.len;
+	return 0;
+}
+
+/* The name begins the line. */
+static int take_field(struct http_request *request, struct text line, struct text name,
+	struct text value)
 {
 	/* The length tells nearly all names apart from those that matter. */
 	switch (name.len) {
@@ -188,17 +200,32 @@ static int take_field(struct http_request *request, struct text name, struct tex
 			return REFUSED;
 		request->has_host = true;
 		return 0;
+	case 5:
+		return text_is(name, "range")
+			       ? take_place(request, &request->range, line, value)
+			       : 0;
 	case 6:
 		if (text_is(name, "expect"))
 			request->expect_continue |= text_is(value, "100-continue");
 		return 0;
+	case 8:
+		return text_is(name, "if-range")
+			       ? take_place(request, &request->if_range, line, value)
+			       : 0;
 	case 10:
 		if (text_is(name, "connection"))
 			take_connection(request, value);
 		return 0;
+	case 13:
+		if (text_is(name, "if-none-match") && !request->if_none_match.at)
+			take_place(request, &request->if_none_match, line, value);
+		return 0;
 	case 14:
 		return text_is(name, "content-length") ? take_length(request, value) : 0;
 	case 17:
+		if (text_is(name, "if-modified-since"))
+			return take_place(
+				request, &request->if_modified_since, line, value);
 		request->chunked |= text_is(name, "transfer-encoding");
 		return 0;
 	default:
@@ -218,7 +245,7 @@ static int parse_field(struct http_request *request, struct text line)
 	value = trim((struct text){line.at + name + 1, line.len - name - 1});
 	if (!is_text(value.at, value.len, true))
 		return REFUSED;
-	return take_field(request, (struct text){line.at, name}, value);
+	return take_field(request, line, (struct text){line.at, name}, value);
 }
 
 /* What can be judged only when all fields are known. */

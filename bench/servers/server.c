@@ -6,6 +6,8 @@
 #include "server.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,7 @@
 enum { BACKLOG = 4096 };
 
 struct server_options server_options = {
+	.host = "127.0.0.1",
 	.idle = WEFT_SEC(60),
 	.grace = WEFT_SEC(2),
 };
@@ -47,18 +50,30 @@ static int watch_signals(void *arg)
 	return n < 0 ? (int)n : 0;
 }
 
+/* Connections inherit TCP_NODELAY: the end of a reply never waits for what it follows. */
+static int start_listening(char *address, size_t room)
+{
+	int one = 1, fd;
+
+	snprintf(address, room, "%s:%u", server_options.host, server_options.port);
+	fd = weft_listen(address, BACKLOG, 0);
+	if (fd < 0)
+		return fd;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	weft_local_address(fd, address, room);
+	return fd;
+}
+
 static int run(void *arg)
 {
 	struct serving *s = arg;
 	struct weft_task *serving, *watching;
-	char address[64];
+	char address[128];
 	int rc;
 
-	snprintf(address, sizeof(address), "127.0.0.1:%u", server_options.port);
-	s->listener = weft_listen(address, BACKLOG, 0);
+	s->listener = start_listening(address, sizeof(address));
 	if (s->listener < 0)
 		return s->listener;
-	weft_local_address(s->listener, address, sizeof(address));
 	printf("listening %s\n", address);
 	fflush(stdout);
 
@@ -73,26 +88,37 @@ static int run(void *arg)
 	return rc == -ECANCELED ? 0 : rc;
 }
 
-int server_send(int fd, const void *buf, size_t n)
+static int send_all(int fd, const void *buf, size_t n, int flags)
 {
 	struct weft_scope grace;
 	size_t sent = 0;
-	ssize_t rc = weft_send_full(fd, buf, n, 0, &sent);
+	ssize_t rc = weft_send_full(fd, buf, n, flags, &sent);
 
 	if (rc == -ECANCELED) {
 		weft_shield_begin(&grace, server_options.grace);
-		rc = weft_send_full(fd, (const char *)buf + sent, n - sent, 0, NULL);
+		rc = weft_send_full(fd, (const char *)buf + sent, n - sent, flags, NULL);
 		weft_scope_end(&grace);
 	}
 	return rc < 0 ? (int)rc : 0;
 }
 
+int server_send(int fd, const void *buf, size_t n)
+{
+	return send_all(fd, buf, n, 0);
+}
+
+int server_send_more(int fd, const void *buf, size_t n)
+{
+	return send_all(fd, buf, n, MSG_MORE);
+}
+
 static void __attribute__((noreturn)) usage(const char *program)
 {
 	fprintf(stderr,
-		"usage: %s [--port N] [--workers N] [--max-connections N] [--idle-ms N] "
-		"[--grace-ms N]\n",
-		program);
+		"usage: %s [--address HOST] [--port N] [--workers N] [--max-connections "
+		"N] "
+		"[--idle-ms N] [--grace-ms N] %s\n",
+		program, server_options.operand ? server_options.operand : "");
 	exit(2);
 }
 
@@ -104,7 +130,9 @@ static void parse(int argc, char **argv)
 		if (i + 1 == argc)
 			usage(argv[0]);
 		number = (unsigned)strtoul(argv[i + 1], NULL, 10);
-		if (strcmp(argv[i], "--port") == 0)
+		if (strcmp(argv[i], "--address") == 0)
+			server_options.host = argv[i + 1];
+		else if (strcmp(argv[i], "--port") == 0)
 			server_options.port = number;
 		else if (strcmp(argv[i], "--workers") == 0)
 			server_options.workers = number;
@@ -126,7 +154,19 @@ int server_main(int argc, char **argv, int (*connection)(int fd, void *user))
 	sigset_t stop;
 	int rc;
 
-	parse(argc, argv);
+	if (server_options.operand) {
+		if (argc < 2 || argv[argc - 1][0] == '-')
+			usage(argv[0]);
+		parse(argc - 1, argv);
+		rc = server_options.begin(argv[argc - 1]);
+		if (rc < 0) {
+			fprintf(stderr, "%s: %s: %s\n", argv[0], argv[argc - 1],
+				strerror(-rc));
+			return 1;
+		}
+	} else {
+		parse(argc, argv);
+	}
 	config.workers = server_options.workers;
 	/* Blocked before there are workers, so in all of them: only the descriptor sees
 	 * the signals. */

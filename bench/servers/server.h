@@ -9,18 +9,24 @@
 #include <weft.h>
 
 struct server_options {
+	const char *host;         /* where to listen: 127.0.0.1 if not told otherwise */
 	unsigned port;            /* 0: any */
 	unsigned workers;         /* 0: weft's default */
 	unsigned max_connections; /* 0: no limit */
 	weft_ns idle;             /* how long a connection may take to send a request */
 	weft_ns grace;            /* how long begun work may go on after a stop */
+
+	/* For a server that takes an operand after its options, before server_main: what it is
+	 * called, and what is done with it before anything is served, 0 or -errno. */
+	const char *operand;
+	int (*begin)(const char *operand);
 };
 
 /* What the command line asked for; does not change once connections are served. */
 extern struct server_options server_options;
 
 /*
- * Parses the command line, listens on 127.0.0.1, says "listening ADDRESS" on stdout and
+ * Parses the command line, listens, says "listening ADDRESS" on stdout and
  * serves until SIGTERM or SIGINT; then the connections are cancelled and waited for.
  * Returns the exit status of the program.
  */
@@ -33,5 +39,8 @@ int server_main(int argc, char **argv, int (*connection)(int fd, void *user));
  * Returns 0 or a negative errno value.
  */
 int server_send(int fd, const void *buf, size_t n);
+
+/* The same, where more follows at once: the kernel may wait for it to fill a packet. */
+int server_send_more(int fd, const void *buf, size_t n);
 
 #endif
