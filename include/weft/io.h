@@ -16,6 +16,7 @@
 #define WEFT_IO_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -150,6 +151,45 @@ WEFT_API int weft_local_address(int fd, char *buf, size_t n);
  */
 WEFT_API int weft_serve(int listen_fd, int (*conn)(int fd, void *user), void *user,
 	unsigned max_conns);
+
+/*
+ * Receive buffers that many connections share, so that an idle one holds none.
+ *
+ * weft_pool_create makes count buffers of size bytes each; their memory is taken when they are
+ * first used. Any thread may create a pool and any runtime use it. NULL: count or size is 0, count
+ * is above 16,777,216, size above UINT32_MAX, or there is no memory.
+ *
+ * weft_pool_destroy frees it. Nobody may be receiving into it any more; who waits for a buffer all
+ * the same gets -ESHUTDOWN. Buffers that are still out stay good until they are put, and the memory
+ * goes with the last of them. NULL is fine.
+ */
+struct weft_pool;
+WEFT_API struct weft_pool *weft_pool_create(size_t count, size_t size);
+WEFT_API void weft_pool_destroy(struct weft_pool *pool);
+
+/* One buffer out of a pool: len bytes at data, from weft_recv_buf until weft_buf_put. */
+struct weft_buf {
+	void *data;
+	uint32_t len;
+	uint32_t id; /* the library's */
+	struct weft_pool *pool;
+};
+
+/*
+ * [S] weft_recv into a buffer of the pool, which is taken only once there is something to receive.
+ * When all of them are out, waits for one to be put: first come, first served.
+ *
+ * Returns the bytes received, and in *out the buffer that holds them, the caller's until it puts it.
+ * On every other return *out holds no buffer (data is NULL): 0 at the end of the stream, -EINVAL
+ * for NULL, -ESHUTDOWN when the pool is destroyed, the codes of weft_recv.
+ */
+WEFT_API ssize_t weft_recv_buf(int fd, struct weft_pool *pool, struct weft_buf *out);
+
+/*
+ * Gives a buffer back, from any task or thread, and clears *buf. One that has been put before, by
+ * way of a copy too, is left alone, as long as its pool is there; and so is one that holds none.
+ */
+WEFT_API void weft_buf_put(struct weft_buf *buf);
 
 WEFT_EXTERN_C_END
 

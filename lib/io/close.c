@@ -51,8 +51,10 @@ static int end_operations(struct weft_fd *entry, int fd, uint64_t *ticket)
 			RETRY_NS); /* an earlier closer of the number is about to finish */
 	if (rc < 0)
 		return rc;
-	if (rings)
+	if (rings) {
 		cancel_on_rings(fd, rings);
+		weft_pool_wake(weft_io_current(), fd);
+	}
 	return weft_fd_close_wait(entry, *ticket);
 }
 

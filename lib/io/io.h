@@ -14,6 +14,8 @@
 #include <stdint.h>
 
 #include "base/atomic.h"
+#include "base/list.h"
+#include "base/spin.h"
 #include "io/fd.h"
 #include "io/op.h"
 
@@ -22,6 +24,8 @@ struct weft_io {
 	_Atomic(uint64_t) connections; /* accepted by weft_serve */
 	_Atomic(uint64_t)
 		connections_failed; /* of these, whose function returned an error */
+	struct weft_spin starved_lock;
+	struct weft_list starved; /* receivers that wait for a buffer (io/pool.c), under the lock */
 };
 
 /* 0 or -errno. A zeroed weft_io may be finished too. */
@@ -52,6 +56,9 @@ int weft_op_poll(int fd, short events);
 
 /* Wait that long: 0, or the code of a cancel or deadline. No checkpoint. */
 int weft_io_nap(int64_t duration_ns);
+
+/* fd is being closed: have those look who wait for a buffer to receive from it into. */
+void weft_pool_wake(struct weft_io *io, int fd);
 
 /* The largest transfer one operation is asked for; the kernel's own limit. */
 #define WEFT_TRANSFER_MAX ((size_t)0x7ffff000)

@@ -108,3 +108,14 @@ __attribute__((noinline)) int64_t weft_sys_send(int fd, const void *buf, size_t 
 	errno = before;
 	return rc;
 }
+
+__attribute__((noinline)) int64_t weft_sys_recv(int fd, void *buf, size_t n, int flags)
+{
+	int before = errno;
+	int64_t rc = syscall(SYS_recvfrom, fd, buf, n, flags, NULL, NULL);
+
+	if (rc < 0)
+		rc = -errno;
+	errno = before;
+	return rc;
+}

@@ -20,6 +20,7 @@ int weft_sys_listen(int fd, int backlog);
 int weft_sys_shutdown(int fd, int how);
 /* With MSG_DONTWAIT. */
 int64_t weft_sys_send(int fd, const void *buf, size_t n, int flags);
+int64_t weft_sys_recv(int fd, void *buf, size_t n, int flags);
 int weft_sys_getsockname(int fd, struct sockaddr *addr, socklen_t *len);
 /* Switch a socket option on. */
 int weft_sys_enable(int fd, int level, int option);
