@@ -47,7 +47,7 @@
  *
  * plain       A thread that is no task may cancel, ref, release, look at, await, join, gather,
  *  threads    race and wait for tasks, sleep, and use all of weft/sync.h; it blocks. Creating
- *             tasks, weft/io.h, yield, checkpoint and scopes are -EPERM there; use
+ *             tasks, weft/io.h, yield, checkpoint, scopes and blocking are -EPERM there; use
  *             weft_runtime_post or weft_runtime_call. Await, join and cancel work across
  *             runtimes.
  *
@@ -69,6 +69,7 @@
 #include <weft/cancel.h>
 #include <weft/compose.h>
 #include <weft/sync.h>
+#include <weft/blocking.h>
 #include <weft/io.h>
 #include <weft/observe.h>
 

@@ -40,8 +40,9 @@ WEFT_API int weft_cancel(struct weft_task *task);
 
 /*
  * 1 if the calling task has been cancelled, else 0. No checkpoint: for long computations that
- * want to look without giving way. Works on threads of the blocking pool too, where it speaks
- * of the task that is waiting there; 0 on other plain threads.
+ * want to look without giving way. Works on threads of the blocking pool too: 1 there once a
+ * cancel or a fired deadline is pending for the task that waits (weft/blocking.h). 0 on other
+ * plain threads.
  */
 WEFT_API int weft_cancelled(void);
 

@@ -78,8 +78,12 @@ int weft_scope_end(struct weft_scope *scope)
 int weft_cancelled(void)
 {
 	struct weft_frame *frame = weft_frame_current();
+	const _Atomic(uint32_t) *stop;
 
-	return frame && weft_frame_cancelled(frame);
+	if (frame)
+		return weft_frame_cancelled(frame);
+	stop = weft_work_current();
+	return stop && weft_load_acquire(stop); /* BL2 */
 }
 
 int weft_uncancel(void)

@@ -135,7 +135,8 @@ static void forward_hosts(struct weft_frame *frame, struct weft_frame *above, we
 	forward(frame, above, now);
 }
 
-int weft_stack_look(struct weft_stack *stack)
+/* deliver: a call returns what is found. */
+static int look(struct weft_stack *stack, bool deliver)
 {
 	uint32_t epoch = weft_load_seq_cst(&stack->epoch);
 	struct weft_scope_state *cause = NULL;
@@ -155,11 +156,15 @@ int weft_stack_look(struct weft_stack *stack)
 	 */
 	stack->seen = code || stack->deadline != WEFT_FOREVER || weft_frame_at_end(stack->frame)
 		? epoch - 1 : epoch;
-	if (code == -ETIMEDOUT)
+	if (code == -ETIMEDOUT && deliver)
 		cause->delivered = 1;
 	return code;
 }
 
+int weft_stack_look(struct weft_stack *stack)
+{
+	return look(stack, true);
+}
 
 /*
  * The budget is spent: after a look at the ring and the timers, let others run if any are ready.
@@ -230,6 +235,25 @@ int weft_pending(void)
 	if (!worker || !weft_stack_has_news(worker->stack))
 		return 0;
 	return weft_stack_look(worker->stack);
+}
+
+int weft_pending_peek(void)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	return worker && weft_stack_has_news(worker->stack) ? look(worker->stack, false) : 0;
+}
+
+static _Thread_local const _Atomic(uint32_t) *work_stop;
+
+void weft_work_begin(const _Atomic(uint32_t) *stop)
+{
+	work_stop = stop;
+}
+
+const _Atomic(uint32_t) *weft_work_current(void)
+{
+	return work_stop;
 }
 
 void weft_owner_look(struct weft_owner *owner)

@@ -9,8 +9,7 @@
 #include "sched/frame.h"
 #include "sched/worker.h"
 
-/* fork() inside a task: the child's copy of the body has returned, and there is no scheduler. */
-__attribute__((noreturn, cold)) static void forked_child_returned(void)
+void weft_forked_child_returned(void)
 {
 	static const char text[] =
 		"weft: a forked child returned from its task; it should call _exit\n";
@@ -54,7 +53,7 @@ static inline struct weft_worker *call(struct weft_worker *worker, struct weft_s
 	*status = task->fn(task->arg);
 	worker = stack->worker; /* not the same, if it was suspended */
 	if (weft_unlikely(!worker))
-		forked_child_returned();
+		weft_forked_child_returned();
 	weft_worker_enter_user(worker);
 	if (weft_unlikely(stays))
 		stack->pins--;
@@ -224,7 +223,7 @@ int weft_join(struct weft_task *task)
 	status = task->fn(task->arg);
 	worker = stack->worker; /* not the same, if it was suspended */
 	if (weft_unlikely(!worker))
-		forked_child_returned();
+		weft_forked_child_returned();
 	weft_worker_enter_user(worker);
 	stack->frame = frame.below;
 	frame.below->owner = NULL;

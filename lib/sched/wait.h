@@ -67,6 +67,20 @@ bool weft_in_forked_child(void);
  * that the -ETIMEDOUT is on account of. Does not yield, never suspends. 0 in a plain thread. */
 int weft_pending(void);
 
+/* The same for a wait that does not end with it: marks nothing. */
+int weft_pending_peek(void);
+
+/*
+ * A plain thread that works for a waiting task says so: *stop turns non-zero once weft_cancelled() there
+ * is to be true. NULL: no longer.
+ */
+void weft_work_begin(const _Atomic(uint32_t) *stop);
+/* The word it gave, NULL if it works for nobody. */
+const _Atomic(uint32_t) *weft_work_current(void);
+
+/* fork() inside a body: the child's copy of it has returned, and there is nobody to return to. */
+__attribute__((noreturn, cold)) void weft_forked_child_returned(void);
+
 /*
  * Suspend the caller until weft_unpark(its parker), its deadline scopes, a cancel, or the clock
  * reaching until (absolute, weft_now(); WEFT_FOREVER: no bound). May return for no reason at all.
@@ -94,11 +108,11 @@ int weft_wait_edge_check_all(struct weft_task *const *tasks, size_t n);
 
 /*
  * weft_wait_edge_enter for a lock, which changes hands while others wait: owner_word holds the task
- * that owns it, or 0, and in the low two bits flags of the lock's own, of which WEFT_OWNER_THREAD
+ * that owns it, or 0, and in the low three bits flags of the lock's own, of which WEFT_OWNER_THREAD
  * says that the owner is no task. Other waiters read the word at any time until leave has returned.
  */
 #define WEFT_OWNER_THREAD ((uintptr_t)2)
-#define WEFT_OWNER_FLAGS ((uintptr_t)3)
+#define WEFT_OWNER_FLAGS ((uintptr_t)7)
 int weft_wait_edge_enter_lock(const _Atomic(uintptr_t) *owner_word);
 
 /* -- a FIFO of waiters under a lock of the feature's ------------------------------------------- */

@@ -327,17 +327,21 @@ static int threads_of_process(void)
 
 Test(jobs, no_thread_is_left_behind)
 {
-	int before = threads_of_process();
 	struct weft_jobs *jobs = new_pool(16);
 	struct gate gate[16];
 
 	weft_jobs_quiet = WEFT_MS(1);
+	cr_assert_eq(submit(jobs, NULL, 0, &gate[0]), 0);
+	sem_wait(&gate[0].begun);
+	int most = threads_of_process(); /* a sanitizer's own among them */
+	let_go(&gate[0]);
 	for (int i = 0; i < 16; i++) {
 		cr_assert_eq(submit(jobs, NULL, 0, &gate[i]), 0);
 		sem_post(&gate[i].go);
 	}
 	weft_jobs_destroy(jobs);
-	cr_assert_eq(threads_of_process(), before);
+	while (threads_of_process() >= most) /* the kernel takes a moment after the join */
+		usleep(1000);
 }
 
 struct look {
