@@ -42,6 +42,18 @@ struct weft_event_flag {
 };
 WEFT_ASSERT_SIZE_(struct weft_event_flag, 32);
 
+/* A lock for one writer or many readers, tasks or plain threads. */
+struct weft_rwlock {
+	uint64_t opaque_[4];
+};
+WEFT_ASSERT_SIZE_(struct weft_rwlock, 32);
+
+/* A place where n tasks or threads wait for each other; ready after weft_barrier_init. */
+struct weft_barrier {
+	uint64_t opaque_[4];
+};
+WEFT_ASSERT_SIZE_(struct weft_barrier, 32);
+
 /* A queue of items of one size, for any number of senders and receivers. */
 struct weft_chan;
 
@@ -101,6 +113,44 @@ WEFT_API void weft_event_flag_clear(struct weft_event_flag *flag);
 
 /* 1 if the flag is set, else 0; never waits. */
 WEFT_API int weft_event_flag_is_set(const struct weft_event_flag *flag);
+
+/*
+ * [S] Locks for reading; others may read at the same time. Waits while somebody writes, and behind
+ * those who wait to write: writers do not starve.
+ *
+ * Returns 0: the caller reads; -EDEADLK when the wait could not end: the caller writes, the writer
+ * waits for the caller, or the caller alone reads already and a writer is waiting; -ECANCELED,
+ * -ETIMEDOUT: not locked.
+ */
+WEFT_API int weft_rwlock_rdlock(struct weft_rwlock *rwlock);
+
+/*
+ * [S] Locks for writing. Waits until all who came earlier are done.
+ *
+ * Returns 0: the caller alone has the lock; -EDEADLK when it has it already, or when the one who
+ * has it waits for the caller; of several readers at a time nobody knows who they are: then a wait
+ * for oneself is not noticed. -ECANCELED, -ETIMEDOUT: not locked, and readers that waited behind
+ * the caller go on.
+ */
+WEFT_API int weft_rwlock_wrlock(struct weft_rwlock *rwlock);
+
+/*
+ * Gives back what rdlock or wrlock gave; by the task or thread that locked. Returns 0; -EPERM when
+ * the caller does not hold it, as far as that is known: of several readers it is not.
+ */
+WEFT_API int weft_rwlock_unlock(struct weft_rwlock *rwlock);
+
+/* Makes a barrier for n tasks or threads. Nobody may be using it yet. n is at least 1. */
+WEFT_API void weft_barrier_init(struct weft_barrier *barrier, unsigned n);
+
+/*
+ * [S] Waits until n callers, this one among them, have arrived. Then all go on, and the next n
+ * meet in the same way.
+ *
+ * Returns 1 for the last one to arrive, 0 for the others; -ECANCELED, -ETIMEDOUT: the caller has
+ * left, and somebody else has to arrive in its place; -EINVAL when n is 0.
+ */
+WEFT_API int weft_barrier_wait(struct weft_barrier *barrier);
 
 /*
  * Creates a channel of items of item_size bytes that holds capacity of them; with capacity 0
