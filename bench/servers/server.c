@@ -118,7 +118,7 @@ static void __attribute__((noreturn)) usage(const char *program)
 		"usage: %s [--address HOST] [--port N] [--workers N] [--max-connections "
 		"N] "
 		"[--idle-ms N] [--grace-ms N] %s\n",
-		program, server_options.operand ? server_options.operand : "");
+		program, server_options.usage ? server_options.usage : "");
 	exit(2);
 }
 
@@ -142,7 +142,8 @@ static void parse(int argc, char **argv)
 			server_options.idle = WEFT_MS(number);
 		else if (strcmp(argv[i], "--grace-ms") == 0)
 			server_options.grace = WEFT_MS(number);
-		else
+		else if (!server_options.option ||
+			 !server_options.option(argv[i], number))
 			usage(argv[0]);
 	}
 }
@@ -154,7 +155,7 @@ int server_main(int argc, char **argv, int (*connection)(int fd, void *user))
 	sigset_t stop;
 	int rc;
 
-	if (server_options.operand) {
+	if (server_options.begin) {
 		if (argc < 2 || argv[argc - 1][0] == '-')
 			usage(argv[0]);
 		parse(argc - 1, argv);

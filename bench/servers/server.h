@@ -6,6 +6,8 @@
 #ifndef WEFT_BENCH_SERVERS_SERVER_H
 #define WEFT_BENCH_SERVERS_SERVER_H
 
+#include <stdbool.h>
+
 #include <weft.h>
 
 struct server_options {
@@ -16,9 +18,11 @@ struct server_options {
 	weft_ns idle;             /* how long a connection may take to send a request */
 	weft_ns grace;            /* how long begun work may go on after a stop */
 
-	/* For a server that takes an operand after its options, before server_main: what it is
-	 * called, and what is done with it before anything is served, 0 or -errno. */
-	const char *operand;
+	/* What a server may set before server_main. usage: its own options and its operand.
+	 * option: takes one of its own, false if it is none. begin: it has an operand, and this is
+	 * done with it before anything is served, 0 or -errno. */
+	const char *usage;
+	bool (*option)(const char *name, unsigned number);
 	int (*begin)(const char *operand);
 };
 

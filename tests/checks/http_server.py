@@ -5,78 +5,22 @@
 Requests good and bad, in one piece and in many, pipelined, with bodies; idle and slow
 clients; the end by SIGTERM with a request half sent. Prints a line per thing looked at.
 """
-import contextlib
 import re
 import signal
-import socket
-import subprocess
 import sys
 import time
 
 import report
+from http_client import PATIENCE, connect, exchange, read_all, request, server, statuses
+import http_client
 
-PATIENCE = 10
 IDLE_MS = 400
 GOOD = b'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 PAGE = b'Hello, world\n'
 
 
-@contextlib.contextmanager
-def server(program, *options):
-    process = subprocess.Popen([program, '--workers', '2', *options],
-                               stdout=subprocess.PIPE, text=True)
-    try:
-        line = process.stdout.readline()
-        yield process, int(line.rsplit(':', 1)[1])
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-def connect(port):
-    return socket.create_connection(('127.0.0.1', port), timeout=PATIENCE)
-
-
-def read_all(sock):
-    """Everything until the server ends the connection."""
-    data = b''
-    while True:
-        part = sock.recv(65536)
-        if not part:
-            return data
-        data += part
-
-
 def read_until(sock, count, what=PAGE):
-    """At least until `what` has come `count` times; fails by timeout."""
-    data = b''
-    while data.count(what) < count:
-        part = sock.recv(65536)
-        if not part:
-            break
-        data += part
-    return data
-
-
-def exchange(port, *pieces, pause=0.02):
-    """Sends the pieces, ends the sending side, returns all that comes back."""
-    with connect(port) as sock:
-        for i, piece in enumerate(pieces):
-            if i:
-                time.sleep(pause)
-            sock.sendall(piece)
-        sock.shutdown(socket.SHUT_WR)
-        return read_all(sock)
-
-
-def statuses(data):
-    return [int(s) for s in re.findall(rb'HTTP/1\.1 (\d+) ', data)]
-
-
-def request(method=b'GET', target=b'/', fields=b'', body=b'', version=b'1.1'):
-    return (method + b' ' + target + b' HTTP/' + version + b'\r\nHost: a\r\n' + fields
-            + b'\r\n' + body)
+    return http_client.read_until(sock, count, what)
 
 
 def expect(out, name, got, wanted):
