@@ -26,11 +26,10 @@
 #include <assert.h>
 #include <errno.h>
 
-#include <weft/task.h>
-
 #include "base/atomic.h"
 #include "base/spin.h"
 #include "sched/wait.h"
+#include "sync/owner.h"
 #include "sync/waiters.h"
 
 #define WAITERS ((uintptr_t)1)
@@ -50,19 +49,6 @@ static_assert(_Alignof(struct mutex) <= _Alignof(struct weft_mutex), "and alignm
 static struct mutex *mutex_of(const struct weft_mutex *mutex)
 {
 	return (struct mutex *)mutex;
-}
-
-/* Who the caller is, as a value of owner; 0 for a plain thread out of memory. */
-static uintptr_t identity(void)
-{
-	uintptr_t self = (uintptr_t)weft_self();
-
-	if (weft_unlikely(!self)) {
-		self = (uintptr_t)weft_parker_self();
-		if (self)
-			self |= THREAD;
-	}
-	return self;
 }
 
 /* `lock` held. True: locked for self. False: owned by another, and WAITERS is set. */
@@ -146,7 +132,7 @@ int weft_mutex_lock(struct weft_mutex *mutex)
 	rc = weft_checkpoint_enter();
 	if (rc < 0)
 		return rc;
-	self = identity();
+	self = weft_owner_self();
 	if (!self)
 		return -ENOMEM;
 	if (weft_likely(weft_cas_acquire(&m->owner, &owner, self))) /* MX1 */
@@ -162,7 +148,7 @@ int weft_mutex_trylock(struct weft_mutex *mutex)
 
 	if (!mutex)
 		return -EINVAL;
-	self = identity();
+	self = weft_owner_self();
 	if (!self)
 		return -ENOMEM;
 	if (!weft_cas_acquire(&mutex_of(mutex)->owner, &owner, self)) /* MX1 */
@@ -198,7 +184,7 @@ int weft_mutex_unlock(struct weft_mutex *mutex)
 
 	if (!mutex)
 		return -EINVAL;
-	self = identity();
+	self = weft_owner_self();
 	owner = self;
 	if (weft_likely(self && weft_cas_release(&m->owner, &owner, 0))) /* MX1, MX2 */
 		return 0;
@@ -212,14 +198,14 @@ bool weft_mutex_is_mine(const struct weft_mutex *mutex)
 {
 	uintptr_t owner = weft_load_relaxed(&mutex_of(mutex)->owner);
 
-	return owner && (owner & ~WAITERS) == identity();
+	return owner && (owner & ~WAITERS) == weft_owner_self();
 }
 
 void weft_mutex_relock(struct weft_mutex *mutex)
 {
 	struct mutex *m = mutex_of(mutex);
 	struct weft_waiter waiter;
-	uintptr_t self = identity(), owner = 0;
+	uintptr_t self = weft_owner_self(), owner = 0;
 
 	if (weft_cas_acquire(&m->owner, &owner, self)) /* MX1 */
 		return;
