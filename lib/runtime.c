@@ -370,6 +370,8 @@ int weft_runtime_stop(struct weft_runtime *runtime, weft_ns grace)
 	until = weft_deadline_from(grace);
 	weft_store_seq_cst(&runtime->stopping, 1);
 	weft_fence_seq_cst();
+	for (unsigned i = 0; i < runtime->count; i++)
+		weft_or_seq_cst(&runtime->workers[i].attention, WEFT_ATTENTION_STOPPING);
 	for (int rounds = 0; !all_ended(runtime); rounds++) {
 		_Atomic(uint32_t) never = 0;
 

@@ -32,11 +32,16 @@ struct weft_frame {
 	struct weft_task *task;
 	struct weft_frame *below;
 	struct weft_scope_state *scopes; /* innermost first */
-	struct weft_owner *owner;        /* while it hosts or waits for what it owns */
-	uint16_t groups;                 /* begun and not joined */
-	uint16_t left_open;              /* groups and scopes begun and not ended */
-	uint16_t absorbed_end;           /* weft_uncancel absorbed the runtime's end */
-	uint16_t quiet;                  /* nobody else can look at task: see weft_frame_self */
+	struct weft_owner *owner;        /* while it hosts: whom to tell of what becomes pending */
+	union {
+		struct {
+			uint16_t groups;       /* begun and not joined */
+			uint16_t left_open;    /* groups and scopes begun and not ended */
+			uint16_t absorbed_end; /* weft_uncancel absorbed the runtime's end */
+			uint16_t quiet;        /* nobody else can look at task: see weft_frame_self */
+		};
+		uint64_t marks; /* all four */
+	};
 	int32_t join_code;               /* what was forwarded to the child that it joins in place */
 };
 

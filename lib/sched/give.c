@@ -19,7 +19,7 @@ static unsigned share_tasks(struct weft_worker *worker, unsigned wanted)
 		struct weft_task *task = (struct weft_task *)node;
 
 		before = node->prev;
-		if (node == &queue->aged || node == &queue->fresh)
+		if (node == &queue->aged.node || node == &queue->fresh.node)
 			break;
 		if (task->flags & WEFT_TASK_PINNED)
 			continue;

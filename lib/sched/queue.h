@@ -30,14 +30,32 @@ struct weft_stack_fifo {
 	uint32_t count;
 };
 
+/*
+ * The head of a ring of tasks. It has the shape of a task's beginning and a batch of no task, so that
+ * removing a task needs not ask whether its neighbour is one.
+ */
+struct weft_task_ring {
+	struct weft_node node;
+	uint32_t batch;
+};
+static_assert(offsetof(struct weft_task_ring, batch) == offsetof(struct weft_task, batch) &&
+	offsetof(struct weft_task, node) == 0, "a ring's head looks like a task");
+
+enum { WEFT_BATCH_OLDEST = 0, WEFT_BATCH_NO_TASK = 1, WEFT_BATCH_FIRST = 2 };
+
 struct weft_queue {
-	struct weft_node fresh;    /* ring of new tasks, newest batch first */
-	struct weft_node aged;     /* ring of sealed ones */
+	struct weft_task_ring fresh; /* new tasks, newest batch first */
+	struct weft_task_ring aged;  /* sealed ones */
 	struct weft_node *cursor;  /* last task of the current batch; &fresh if that is empty */
 	int64_t sealed_at;         /* when new tasks were last sealed for having waited */
-	uint32_t batch;            /* number of the current batch */
-	uint32_t tasks;            /* on fresh and aged */
-	uint32_t foreign_removals; /* tasks taken out that were not of the current batch */
+	union {
+		struct {
+			uint32_t batch;            /* number of the current batch */
+			uint32_t foreign_removals; /* tasks taken out of other batches */
+		};
+		uint64_t order; /* both: while it is unchanged, so is what the cursor means (run.c) */
+	};
+	uint32_t tasks; /* on fresh and aged */
 	struct weft_stack_fifo ready;
 	struct weft_stack_fifo yielded;
 	uint32_t ready_before_yielded; /* resumed stacks that go before the yielded ones */
@@ -89,14 +107,16 @@ static inline struct weft_stack *weft_stack_fifo_pop(struct weft_stack_fifo *fif
 /* What runs now begins a batch of its own. */
 static inline void weft_queue_new_batch(struct weft_queue *queue)
 {
-	queue->cursor = &queue->fresh;
+	queue->cursor = &queue->fresh.node;
 	queue->batch++;
 }
 
 static inline void weft_queue_init(struct weft_queue *queue)
 {
-	weft_ring_init(&queue->fresh);
-	weft_ring_init(&queue->aged);
+	weft_ring_init(&queue->fresh.node);
+	weft_ring_init(&queue->aged.node);
+	queue->fresh.batch = queue->aged.batch = WEFT_BATCH_NO_TASK;
+	queue->batch = WEFT_BATCH_FIRST;
 	weft_queue_new_batch(queue);
 }
 
@@ -111,8 +131,8 @@ static inline void weft_queue_push(struct weft_queue *queue, struct weft_task *t
 /* A task that the running one did not create: behind everything, no part of its batch. */
 static inline void weft_queue_push_oldest(struct weft_queue *queue, struct weft_task *task)
 {
-	task->batch = 0; /* no running task's batch: they count from one */
-	weft_ring_insert_after(queue->fresh.prev, &task->node);
+	task->batch = WEFT_BATCH_OLDEST;
+	weft_ring_insert_after(queue->fresh.node.prev, &task->node);
 	queue->tasks++;
 }
 
@@ -122,10 +142,9 @@ static inline void weft_queue_remove(struct weft_queue *queue, struct weft_task 
 	struct weft_node *before = task->node.prev;
 
 	if (weft_likely(&task->node == queue->cursor))
-		queue->cursor = before != &queue->fresh && before != &queue->aged &&
-				((struct weft_task *)before)->batch == task->batch
+		queue->cursor = ((struct weft_task *)before)->batch == task->batch
 			? before
-			: &queue->fresh;
+			: &queue->fresh.node;
 	else if (task->batch != queue->batch)
 		queue->foreign_removals++;
 	weft_ring_remove(&task->node);
@@ -135,24 +154,24 @@ static inline void weft_queue_remove(struct weft_queue *queue, struct weft_task 
 /* The task the loop would start next, still linked; NULL if none. */
 static inline struct weft_task *weft_queue_next_task(struct weft_queue *queue)
 {
-	if (weft_unlikely(!weft_ring_empty(&queue->aged)))
-		return (struct weft_task *)queue->aged.next;
-	return weft_ring_empty(&queue->fresh) ? NULL : (struct weft_task *)queue->fresh.next;
+	if (weft_unlikely(!weft_ring_empty(&queue->aged.node)))
+		return (struct weft_task *)queue->aged.node.next;
+	return weft_ring_empty(&queue->fresh.node) ? NULL : (struct weft_task *)queue->fresh.node.next;
 }
 
 /* The end of the oldest batch: furthest from what the owner runs next. NULL if none. */
 static inline struct weft_task *weft_queue_last_task(struct weft_queue *queue)
 {
-	if (!weft_ring_empty(&queue->aged))
-		return (struct weft_task *)queue->aged.prev;
-	return weft_ring_empty(&queue->fresh) ? NULL : (struct weft_task *)queue->fresh.prev;
+	if (!weft_ring_empty(&queue->aged.node))
+		return (struct weft_task *)queue->aged.node.prev;
+	return weft_ring_empty(&queue->fresh.node) ? NULL : (struct weft_task *)queue->fresh.node.prev;
 }
 
 /* Everything created so far goes before everything created from now on. */
 static inline void weft_queue_seal(struct weft_queue *queue)
 {
-	weft_ring_splice_front(&queue->aged, &queue->fresh);
-	queue->cursor = &queue->fresh;
+	weft_ring_splice_front(&queue->aged.node, &queue->fresh.node);
+	queue->cursor = &queue->fresh.node;
 }
 
 /*
@@ -162,17 +181,17 @@ static inline void weft_queue_seal(struct weft_queue *queue)
  */
 static inline void weft_queue_seal_oldest(struct weft_queue *queue)
 {
-	struct weft_node *last = queue->fresh.prev, *first = last;
+	struct weft_node *last = queue->fresh.node.prev, *first = last;
 	uint32_t batch = ((struct weft_task *)last)->batch;
 
-	while (first->prev != &queue->fresh && ((struct weft_task *)first->prev)->batch == batch)
+	while (first->prev != &queue->fresh.node && ((struct weft_task *)first->prev)->batch == batch)
 		first = first->prev;
-	queue->fresh.prev = first->prev;
-	first->prev->next = &queue->fresh;
-	first->prev = queue->aged.prev;
-	queue->aged.prev->next = first;
-	last->next = &queue->aged;
-	queue->aged.prev = last;
+	queue->fresh.node.prev = first->prev;
+	first->prev->next = &queue->fresh.node;
+	first->prev = queue->aged.node.prev;
+	queue->aged.node.prev->next = first;
+	last->next = &queue->aged.node;
+	queue->aged.node.prev = last;
 }
 
 /* stack has yielded: it runs again after all that is ready now. */
@@ -191,7 +210,7 @@ static inline struct weft_stack *weft_queue_pop_stack(struct weft_queue *queue)
 			queue->ready_before_yielded = 0; /* thieves may have taken them */
 		if (queue->ready_before_yielded > 0)
 			queue->ready_before_yielded--;
-		else if (!weft_ring_empty(&queue->aged))
+		else if (!weft_ring_empty(&queue->aged.node))
 			return NULL; /* the new tasks that were there first */
 		else
 			return weft_stack_fifo_pop(&queue->yielded);

@@ -121,17 +121,16 @@ static inline struct weft_worker *host(struct weft_worker *worker, struct weft_s
 	struct weft_frame *below = stack->frame;
 	struct weft_frame frame = { .task = task, .below = below };
 	struct weft_node *cursor = worker->queue.cursor;
-	uint32_t batch = worker->queue.batch, removals = worker->queue.foreign_removals;
 	struct weft_worker *before = worker;
+	uint64_t order;
 
 	below->owner = owner;
 	weft_queue_new_batch(&worker->queue);
+	order = worker->queue.order;
 	worker = call(worker, stack, &frame, status);
-	below->owner = NULL;
-	if (weft_likely(worker == before && worker->queue.batch == batch + 1 &&
-		    removals == worker->queue.foreign_removals)) {
+	if (weft_likely(worker == before && worker->queue.order == order)) {
 		worker->queue.cursor = cursor; /* nobody was suspended: the host's batch goes on */
-		worker->queue.batch = batch;
+		worker->queue.batch--;
 	}
 	if (weft_unlikely(owner->code))
 		weft_stack_force_look(stack);
@@ -161,9 +160,10 @@ static inline bool nobody_else_can_look(struct weft_task *task, struct weft_work
 }
 
 /* What is left of complete and release when both are the caller's. */
-static inline void end_and_free(struct weft_worker *worker, struct weft_task *task, int status)
+static inline void end_and_free(
+	struct weft_worker *worker, struct weft_task *task, int status, bool stopping)
 {
-	if (weft_unlikely(status < 0 || weft_load_relaxed(&worker->runtime->stopping)))
+	if (weft_unlikely(status < 0 || stopping))
 		weft_task_count_end(worker, task, status);
 	else
 		weft_count_release(&worker->counters.done);
@@ -188,6 +188,21 @@ __attribute__((noinline)) static void end_and_release(struct weft_worker *worker
 }
 
 /*
+ * What the shortest way leaves aside: scopes left open; a body that asked for itself, was cancelled, or
+ * published a value.
+ */
+__attribute__((noinline)) static int end_the_long_way(struct weft_worker *worker,
+	struct weft_frame *child, int status)
+{
+	if (child->left_open)
+		close_what_is_open(worker->stack, child);
+	end_and_release(worker, child, child->below, &status);
+	return status;
+}
+
+static const struct weft_frame quiet_frame = { .quiet = 1 };
+
+/*
  * The shortest way of a join: nobody but the caller can look at the task, it has not started, is on this
  * worker's list and fits here, and nothing is pending for the caller. Runs and frees it without
  * one atomic operation. Everything else is weft_join_waiting (compose/await.c), a tail call.
@@ -199,47 +214,49 @@ int weft_join(struct weft_task *task)
 	struct weft_stack *stack;
 	struct weft_frame frame;
 	struct weft_node *cursor;
-	uint32_t batch, removals;
+	uint64_t order;
+	uint32_t shut;
 	int status;
 
 	if (weft_unlikely(!worker || !task))
 		return weft_join_waiting(task);
 	stack = worker->stack;
-	weft_worker_enter_user(worker);
-	if (weft_unlikely(!nobody_else_can_look(task, worker) || !undisturbed(stack) ||
-		    (char *)__builtin_frame_address(0) < stack->host_limit)) {
+	if (weft_unlikely(weft_worker_try_enter_user(worker) ||
+		    !nobody_else_can_look(task, worker) || !undisturbed(stack) ||
+		    (char *)&frame < stack->host_limit)) {
 		weft_worker_leave(worker, false);
 		return weft_join_waiting(task);
 	}
 	weft_queue_remove(&worker->queue, task);
 	cursor = worker->queue.cursor;
-	batch = worker->queue.batch;
-	removals = worker->queue.foreign_removals;
-	frame = (struct weft_frame){ .task = task, .below = stack->frame, .quiet = 1 };
+	weft_queue_new_batch(&worker->queue);
+	order = worker->queue.order;
+	frame.task = task;
+	frame.below = stack->frame;
+	frame.scopes = NULL;
+	frame.owner = NULL;
+	frame.marks = quiet_frame.marks;
+	frame.join_code = 0;
 	stack->frame->owner = &weft_owner_join;
 	stack->frame = &frame;
-	weft_queue_new_batch(&worker->queue);
 	weft_worker_leave(worker, false);
 	status = task->fn(task->arg);
 	worker = stack->worker; /* not the same, if it was suspended */
 	if (weft_unlikely(!worker))
 		weft_forked_child_returned();
-	weft_worker_enter_user(worker);
+	shut = weft_worker_try_enter_user(worker);
+	if (weft_unlikely(shut & WEFT_ATTENTION_CLAIMED))
+		weft_worker_wait_claim(worker);
 	stack->frame = frame.below;
-	frame.below->owner = NULL;
-	if (weft_unlikely(frame.left_open))
-		close_what_is_open(stack, &frame);
-	if (weft_likely(worker == before && worker->queue.batch == batch + 1 &&
-		    removals == worker->queue.foreign_removals)) {
+	if (weft_likely(worker == before && worker->queue.order == order)) {
 		worker->queue.cursor = cursor; /* nobody was suspended: the caller's batch goes on */
-		worker->queue.batch = batch;
+		worker->queue.batch--;
 	}
-	if (weft_likely(frame.quiet && weft_load_acquire(&task->word) == 2 * WEFT_WORD_REF)) {
-		end_and_free(worker, task, status);
-		weft_worker_leave(worker, false);
-		return status;
-	}
-	end_and_release(worker, &frame, frame.below, &status);
+	if (weft_unlikely(frame.marks != quiet_frame.marks ||
+		    weft_load_acquire(&task->word) != 2 * WEFT_WORD_REF))
+		return end_the_long_way(worker, &frame, status);
+	end_and_free(worker, task, status, shut & WEFT_ATTENTION_STOPPING);
+	weft_worker_leave(worker, false);
 	return status;
 }
 

@@ -46,7 +46,7 @@ static void seal_old_tasks(struct weft_worker *worker)
 	struct weft_queue *queue = &worker->queue;
 	weft_ns now;
 
-	if (queue->tasks == 0 || !weft_ring_empty(&queue->aged))
+	if (queue->tasks == 0 || !weft_ring_empty(&queue->aged.node))
 		return;
 	now = weft_now();
 	if (now - queue->sealed_at < WEFT_SEAL_NS)

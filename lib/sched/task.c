@@ -128,10 +128,9 @@ struct weft_task *weft_task_spawn(const char *site, weft_fn fn, void *arg, unsig
 	struct weft_worker *worker = weft_worker_current_once();
 	struct weft_task *task;
 
-	if (weft_unlikely(!worker || !fn || !worker->free.head ||
-		    weft_load_relaxed(&worker->runtime->stopping)))
+	if (weft_unlikely(!worker || !fn || !worker->free.head))
 		return spawn_slowly(site, fn, arg, refs);
-	if (weft_unlikely(!weft_worker_try_enter_user(worker)))
+	if (weft_unlikely(weft_worker_try_enter_user(worker)))
 		return spawn_slowly(site, fn, arg, refs);
 	task = take_first(worker);
 	init(task, worker, site, fn, arg, refs);

@@ -87,9 +87,7 @@ struct weft_task {
 		struct weft_node node; /* private list; next alone: pools, inboxes */
 		struct weft_watch dependency; /* compose/after.c: until it is started */
 	};
-	weft_fn fn;
-	void *arg;
-	_Atomic(uint64_t) word;
+	uint32_t batch; /* which batch of its home's private list: queue.h */
 	union {
 		struct {
 			_Atomic(uint8_t) claim;
@@ -99,7 +97,9 @@ struct weft_task {
 		};
 		_Atomic(uint32_t) kind; /* all four at once: written by init, compared by join */
 	};
-	uint32_t batch; /* which batch of its home's private list */
+	weft_fn fn;
+	void *arg;
+	_Atomic(uint64_t) word;
 	_Atomic(struct weft_worker *) home; /* TK4; of the same runtime always, so anybody may look */
 	_Atomic(struct weft_stack *) stack;
 	struct weft_watch *watches; /* newest first */
@@ -235,12 +235,12 @@ void weft_task_complete_private(struct weft_worker *worker, struct weft_task *ta
 const char *weft_site_name(const char *site, unsigned argument);
 char *weft_site_named(const char *site, const char *name);
 
+enum { WEFT_MAGAZINE_TASKS = 128, WEFT_TASK_SLAB_TASKS = 512 };
+
 struct weft_task_magazine {
 	struct weft_task *head;
 	unsigned count;
 };
-
-enum { WEFT_MAGAZINE_TASKS = 128, WEFT_TASK_SLAB_TASKS = 512 };
 
 /* Descriptors of one runtime. A worker keeps two magazines; whole ones travel through here. */
 struct weft_task_pool {

@@ -48,6 +48,8 @@ enum weft_attention {
 	WEFT_ATTENTION_CLAIMED = 1, /* the monitor holds the worker, or is about to */
 	WEFT_ATTENTION_STEAL = 2,   /* somebody asks for work; stands until there is some to give */
 	WEFT_ATTENTION_MAIL = 4,
+	WEFT_ATTENTION_STOPPING = 8, /* runtime->stopping, where the short ways look anyway */
+	WEFT_ATTENTION_SHORT_WAYS_SHUT = WEFT_ATTENTION_CLAIMED | WEFT_ATTENTION_STOPPING,
 };
 
 enum weft_after { WEFT_AFTER_NOTHING, WEFT_AFTER_PARK, WEFT_AFTER_POOL };
@@ -147,8 +149,8 @@ extern _Atomic(uint32_t) weft_forked;
 
 void weft_worker_wait_claim(struct weft_worker *worker);
 
-/* Enter the library from user code unless the monitor holds the worker. */
-static inline bool weft_worker_try_enter_user(struct weft_worker *worker)
+/* Enter the library from user code; whether the monitor holds the worker, or the runtime stops. */
+static inline uint32_t weft_worker_try_enter_user(struct weft_worker *worker)
 {
 #ifdef WEFT_TSAN
 	weft_xchg_seq_cst(&worker->inside, 1);
@@ -156,13 +158,13 @@ static inline bool weft_worker_try_enter_user(struct weft_worker *worker)
 	weft_store_relaxed(&worker->inside, 1); /* WK1 */
 	weft_compiler_barrier();
 #endif
-	return !(weft_load_acquire(&worker->attention) & WEFT_ATTENTION_CLAIMED);
+	return weft_load_acquire(&worker->attention) & WEFT_ATTENTION_SHORT_WAYS_SHUT;
 }
 
 /* Enter the library from user code. */
 static inline void weft_worker_enter_user(struct weft_worker *worker)
 {
-	if (weft_unlikely(!weft_worker_try_enter_user(worker)))
+	if (weft_unlikely(weft_worker_try_enter_user(worker) & WEFT_ATTENTION_CLAIMED))
 		weft_worker_wait_claim(worker);
 }
 
