@@ -7,7 +7,9 @@
  * so a pool smaller than the number of idle connections serves them all, on every backend. The
  * kernel's own buffer rings were left out. They belong to one ring, while a pool is everybody's; a
  * ring that is out of buffers could not be filled from one that has some, since nobody but the kernel
- * may take one back; and all they save is one receive on a socket known to be ready.
+ * may take one back; and all they save is one receive on a socket known to be ready, a tenth of an
+ * echo. To look before waiting costs as much whenever a peer waits for its answer before it sends
+ * more, so only a full buffer makes the next receive look: then there is probably more.
  *
  * Life:   memory lies in one mapping, touched buffer by buffer. Freed by destroy, or by the put that
  *         brings the last buffer back after it.
@@ -17,6 +19,7 @@
  *         of its puts. An id of an earlier turn is no longer there, so a second put is found out.
  * queue:  receivers whose socket is ready while no buffer is. A put hands its buffer to the first of
  *         them: while somebody waits, none is free.
+ * more:   a hint, written and read by any receiver; orders nothing.
  * starved: of the runtime, under its own lock: those same receivers, to be found by descriptor.
  *         Each is counted on its descriptor all the while, as an operation is, and weft_close wakes it.
  *
@@ -56,6 +59,7 @@ struct weft_pool {
 	uint32_t size, count;
 	uint32_t number_mask;
 	struct weft_spin lock;
+	_Atomic(uint32_t) more; /* the last receive filled its buffer */
 	bool destroyed;
 	uint32_t free_count;
 	uint32_t *ids;
@@ -338,6 +342,8 @@ static int64_t receive_into(
 		give(pool, number);
 		return n;
 	}
+	if (weft_load_relaxed(&pool->more) != (n == pool->size))
+		weft_store_relaxed(&pool->more, n == pool->size);
 	allow(pool, number);
 	*out = (struct weft_buf){
 		.data = data,
@@ -350,7 +356,7 @@ static int64_t receive_into(
 
 static int64_t receive(struct weft_pool *pool, int fd, struct weft_fd *entry, struct weft_buf *out)
 {
-	uintptr_t number = take(pool); /* nearly always there is one, and often there is data */
+	uintptr_t number = weft_load_relaxed(&pool->more) ? take(pool) : NO_BUFFER;
 
 	for (unsigned attempts = 1;; attempts++) {
 		int64_t n = number == NO_BUFFER ? -EAGAIN
