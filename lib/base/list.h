@@ -47,19 +47,6 @@ static inline void weft_list_push_head(struct weft_list *list, struct weft_node 
 	list->head = node;
 }
 
-/* Insert node behind position, which is on the list. */
-static inline void weft_list_insert_after(
-	struct weft_list *list, struct weft_node *position, struct weft_node *node)
-{
-	node->prev = position;
-	node->next = position->next;
-	if (position->next)
-		position->next->prev = node;
-	else
-		list->tail = node;
-	position->next = node;
-}
-
 /* node must be on this list. */
 static inline void weft_list_remove(struct weft_list *list, struct weft_node *node)
 {
@@ -80,34 +67,6 @@ static inline struct weft_node *weft_list_pop_head(struct weft_list *list)
 	if (node)
 		weft_list_remove(list, node);
 	return node;
-}
-
-/* Put all of front before all of list; front is empty afterwards. */
-static inline void weft_list_splice_front(struct weft_list *list, struct weft_list *front)
-{
-	if (!front->head)
-		return;
-	front->tail->next = list->head;
-	if (list->head)
-		list->head->prev = front->tail;
-	else
-		list->tail = front->tail;
-	list->head = front->head;
-	front->head = front->tail = NULL;
-}
-
-/* Put all of back behind all of list; back is empty afterwards. */
-static inline void weft_list_splice_back(struct weft_list *list, struct weft_list *back)
-{
-	if (!back->head)
-		return;
-	back->head->prev = list->tail;
-	if (list->tail)
-		list->tail->next = back->head;
-	else
-		list->head = back->head;
-	list->tail = back->tail;
-	back->head = back->tail = NULL;
 }
 
 /* -- a ring: a list whose head is a node of it, so that removing needs no case distinction --------- */

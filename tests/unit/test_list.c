@@ -52,9 +52,6 @@ Test(list, keeps_the_order_of_pushes)
 	weft_list_push_tail(&list, node(2));
 	weft_list_push_head(&list, node(0));
 	CHECK(&list, 0, 1, 2);
-	weft_list_insert_after(&list, &items[1].node, node(5));
-	weft_list_insert_after(&list, &items[2].node, node(6));
-	CHECK(&list, 0, 1, 5, 2, 6);
 }
 
 Test(list, gives_up_any_node)
@@ -80,33 +77,4 @@ Test(list, pops_from_the_front_until_it_is_empty)
 	CHECK_EMPTY(&list);
 	weft_list_push_head(&list, node(7));
 	CHECK(&list, 7);
-}
-
-Test(list, splices_at_either_end)
-{
-	struct weft_list other = {NULL, NULL};
-
-	weft_list_splice_front(&list, &other);
-	weft_list_splice_back(&list, &other);
-	CHECK_EMPTY(&list);
-
-	weft_list_push_tail(&other, node(2));
-	weft_list_push_tail(&other, node(3));
-	weft_list_splice_back(&list, &other);
-	CHECK_EMPTY(&other);
-	CHECK(&list, 2, 3);
-
-	weft_list_push_tail(&other, node(0));
-	weft_list_push_tail(&other, node(1));
-	weft_list_splice_front(&list, &other);
-	CHECK_EMPTY(&other);
-	CHECK(&list, 0, 1, 2, 3);
-
-	weft_list_push_tail(&other, node(4));
-	weft_list_splice_back(&list, &other);
-	CHECK(&list, 0, 1, 2, 3, 4);
-
-	weft_list_splice_front(&other, &list);
-	CHECK_EMPTY(&list);
-	CHECK(&other, 0, 1, 2, 3, 4);
 }
