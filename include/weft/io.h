@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -51,6 +52,16 @@ WEFT_API ssize_t weft_writev(int fd, const struct iovec *iov, int count);
  */
 WEFT_API ssize_t weft_recv(int fd, void *buf, size_t n, int flags);
 WEFT_API ssize_t weft_send(int fd, const void *buf, size_t n, int flags);
+
+/*
+ * The same with an address, for datagrams: recvfrom(2) and sendto(2). addr takes the sender's,
+ * *len the size of addr before and that of the address after, which is larger when it was cut
+ * off; both may be NULL. Where a datagram goes is addr; NULL: where the socket is connected to.
+ */
+WEFT_API ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
+	socklen_t *len);
+WEFT_API ssize_t weft_sendto(int fd, const void *buf, size_t n, int flags,
+	const struct sockaddr *addr, socklen_t len);
 
 /* recvmsg(2) and sendmsg(2). msg and all it points to must stay as they are meanwhile. */
 WEFT_API ssize_t weft_recvmsg(int fd, struct msghdr *msg, int flags);
@@ -103,6 +114,24 @@ WEFT_API int weft_openat(int dirfd, const char *path, int flags, mode_t mode);
 
 /* fsync(2); with flags 1 fdatasync(2): the data only. Returns 0. */
 WEFT_API int weft_fsync(int fd, unsigned flags);
+
+/* fallocate(2): makes room for, or frees, n bytes at offset at. Returns 0. */
+WEFT_API int weft_fallocate(int fd, int mode, off_t at, off_t n);
+
+/*
+ * The calls on names: as their system calls, with dirfd AT_FDCWD or a directory. path and what
+ * about points to must stay until the call returns. Return 0. One that is cancelled while
+ * it is under way goes to its end first: the result wins.
+ *
+ * statx: flags AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH ..., mask STATX_... bits. unlinkat: flags
+ * AT_REMOVEDIR. renameat: renameat2(2), flags RENAME_NOREPLACE, RENAME_EXCHANGE ...
+ */
+WEFT_API int weft_statx(int dirfd, const char *path, int flags, unsigned mask,
+	struct statx *about);
+WEFT_API int weft_unlinkat(int dirfd, const char *path, int flags);
+WEFT_API int weft_renameat(int olddirfd, const char *old, int newdirfd, const char *new_path,
+	unsigned flags);
+WEFT_API int weft_mkdirat(int dirfd, const char *path, mode_t mode);
 
 /*
  * Waits until fd is ready: events as in poll(2) (POLLIN, POLLOUT, ...). For libraries that do

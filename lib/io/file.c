@@ -126,6 +126,19 @@ int weft_fsync(int fd, unsigned flags)
 	return (int)weft_op_run(&op);
 }
 
+int weft_fallocate(int fd, int mode, off_t at, off_t n)
+{
+	struct weft_op op = {
+		.code = IORING_OP_FALLOCATE,
+		.fd = fd,
+		.off = (uint64_t)at,
+		.addr = (uint64_t)n, /* the entry has its length here */
+		.len = (uint32_t)mode,
+	};
+
+	return at < 0 || n <= 0 ? -EINVAL : (int)weft_op_run(&op);
+}
+
 int weft_poll(int fd, short events)
 {
 	int rc = weft_io_enter();

@@ -88,6 +88,39 @@ ssize_t weft_sendmsg(int fd, const struct msghdr *msg, int flags)
 	return msg ? transfer(&op, POLLOUT) : -EFAULT;
 }
 
+ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
+	socklen_t *len)
+{
+	struct iovec iov = {.iov_base = buf, .iov_len = n};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t rc;
+
+	if ((!buf && n) || (addr && !len))
+		return -EFAULT;
+	if (addr) {
+		msg.msg_name = addr;
+		msg.msg_namelen = *len;
+	}
+	rc = weft_recvmsg(fd, &msg, flags);
+	if (rc >= 0 && addr)
+		*len = msg.msg_namelen; /* the sender's, even if it was cut off */
+	return rc;
+}
+
+ssize_t weft_sendto(int fd, const void *buf, size_t n, int flags,
+	const struct sockaddr *addr, socklen_t len)
+{
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = n};
+	struct msghdr msg = {
+		.msg_name = (void *)(uintptr_t)addr,
+		.msg_namelen = addr ? len : 0,
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+	};
+
+	return buf || !n ? weft_sendmsg(fd, &msg, flags) : -EFAULT;
+}
+
 int weft_socket(int domain, int type, int protocol)
 {
 	int rc = weft_io_enter();

@@ -260,6 +260,54 @@ static int64_t perform_fsync(const struct weft_op *op, bool may_block)
 	return status(syscall(call, op->fd), before);
 }
 
+static int64_t perform_statx(const struct weft_op *op, bool may_block)
+{
+	int before = errno;
+
+	(void)may_block;
+	return status(syscall(SYS_statx, op->fd, pointer(op->addr), (int)op->op_flags,
+			      op->len, pointer(op->off)),
+		before);
+}
+
+static int64_t perform_fallocate(const struct weft_op *op, bool may_block)
+{
+	int before = errno;
+
+	(void)may_block;
+	return status(syscall(SYS_fallocate, op->fd, (int)op->len, (off_t)op->off,
+			      (off_t)op->addr),
+		before);
+}
+
+static int64_t perform_unlinkat(const struct weft_op *op, bool may_block)
+{
+	int before = errno;
+
+	(void)may_block;
+	return status(syscall(SYS_unlinkat, op->fd, pointer(op->addr), (int)op->op_flags),
+		before);
+}
+
+static int64_t perform_renameat(const struct weft_op *op, bool may_block)
+{
+	int before = errno;
+
+	(void)may_block;
+	return status(syscall(SYS_renameat2, op->fd, pointer(op->addr), (int)op->len,
+			      pointer(op->off), op->op_flags),
+		before);
+}
+
+static int64_t perform_mkdirat(const struct weft_op *op, bool may_block)
+{
+	int before = errno;
+
+	(void)may_block;
+	return status(
+		syscall(SYS_mkdirat, op->fd, pointer(op->addr), (mode_t)op->len), before);
+}
+
 /* -- any descriptor ---------------------------------------------------------------------------- */
 
 short weft_op_poll_events(const struct weft_op *op)
@@ -319,6 +367,11 @@ static const struct weft_op_row rows[] = {
 	[IORING_OP_CONNECT] = {"connect", perform_connect, POLLOUT, true},
 	[IORING_OP_OPENAT] = {"openat", perform_openat, 0, false},
 	[IORING_OP_FSYNC] = {"fsync", perform_fsync, 0, false},
+	[IORING_OP_STATX] = {"statx", perform_statx, 0, false},
+	[IORING_OP_FALLOCATE] = {"fallocate", perform_fallocate, 0, false},
+	[IORING_OP_UNLINKAT] = {"unlinkat", perform_unlinkat, 0, false},
+	[IORING_OP_RENAMEAT] = {"renameat", perform_renameat, 0, false},
+	[IORING_OP_MKDIRAT] = {"mkdirat", perform_mkdirat, 0, false},
 	[IORING_OP_CLOSE] = {"close", perform_close, POLLIN, false},
 	[IORING_OP_POLL_ADD] = {"poll", perform_poll, POLLIN | POLLOUT, false},
 };
