@@ -2,6 +2,10 @@
 /*
  * serve - weft_serve: the accept loop, a task per connection. Built on public calls only: a
  * group owns the connections, a semaphore counts the room left for more.
+ *
+ * Out of descriptors or memory, one acceptor at a time tries again: at once when a connection of
+ * this server has ended, else after a pause that doubles. The others queue behind it on a mutex, so
+ * that scarcity costs one attempt per pause, and each attempt that succeeds lets the next one go.
  */
 #include <weft/io.h>
 
@@ -9,6 +13,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include <weft/cancel.h>
 #include <weft/compose.h>
 #include <weft/sync.h>
 #include <weft/task.h>
@@ -16,8 +21,8 @@
 #include "io/io.h"
 #include "sched/submit.h"
 
-#define PAUSE_MIN WEFT_MS(5) /* out of descriptors or memory: before the next attempt */
-#define PAUSE_MAX WEFT_MS(320)
+#define PAUSE_MIN WEFT_MS(1) /* out of descriptors or memory: before the next attempt */
+#define PAUSE_MAX WEFT_MS(100)
 
 /* Several accept at once: at one connection per look at the ring, a burst of them would wait. */
 enum { ACCEPTORS = 16 };
@@ -31,6 +36,8 @@ struct server {
 	bool is_bounded;
 	struct weft_sem room; /* connections that may still be accepted, if bounded */
 	struct weft_group group;
+	struct weft_mutex scarcity;   /* whose holder tries again */
+	struct weft_event_flag ended; /* a connection, and its descriptor is free */
 };
 
 struct connection {
@@ -47,6 +54,8 @@ static int serve_connection(void *arg)
 	free(arg);
 	status = server->conn(connection.fd, server->user);
 	weft_close(connection.fd);
+	if (!weft_event_flag_is_set(&server->ended))
+		weft_event_flag_set(&server->ended);
 	if (status < 0)
 		weft_add_relaxed(&server->io->connections_failed, 1);
 	if (server->is_bounded)
@@ -100,21 +109,51 @@ static bool is_scarcity(int rc)
 	return rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS || rc == -ENOMEM;
 }
 
+/* Wait until a connection has ended, at most that long. 0, or the code of a cancel or deadline. */
+static int wait_for_an_end(struct server *server, weft_ns at_most)
+{
+	struct weft_scope scope;
+	int rc;
+
+	weft_deadline_begin(&scope, at_most);
+	rc = weft_event_flag_wait(&server->ended);
+	if (weft_scope_end(&scope))
+		rc = 0;
+	return rc;
+}
+
+/* Try again until it succeeds, or fails for another reason. */
+static int accept_in_scarcity(struct server *server)
+{
+	weft_ns pause = PAUSE_MIN;
+	int rc = weft_mutex_lock(&server->scarcity);
+
+	if (rc < 0)
+		return rc;
+	for (;;) {
+		weft_event_flag_clear(&server->ended); /* before the attempt: no end is missed */
+		rc = accept_one(server);
+		if (!is_scarcity(rc))
+			break;
+		rc = wait_for_an_end(server, pause);
+		if (rc < 0)
+			break;
+		pause = 2 * pause < PAUSE_MAX ? 2 * pause : PAUSE_MAX;
+	}
+	weft_mutex_unlock(&server->scarcity);
+	return rc;
+}
+
 /* Returns why it stopped. */
 static int accept_loop(void *arg)
 {
 	struct server *server = arg;
-	weft_ns pause = PAUSE_MIN;
 
 	for (;;) {
 		int rc = accept_one(server);
 
-		if (is_scarcity(rc)) {
-			rc = weft_sleep(pause);
-			pause = pause < PAUSE_MAX ? 2 * pause : PAUSE_MAX;
-		} else if (rc >= 0) {
-			pause = PAUSE_MIN;
-		}
+		if (is_scarcity(rc))
+			rc = accept_in_scarcity(server);
 		if (rc < 0 && !is_the_peers(rc))
 			return rc;
 	}

@@ -4,8 +4,10 @@
  */
 #include "helper.h"
 
+#include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 
 TestSuite(serve, .timeout = PATIENCE);
 
@@ -241,6 +243,195 @@ static int run_out_of_descriptors(void *arg)
 Test(serve, survives_running_out_of_descriptors)
 {
 	run_on_1_2_4(run_out_of_descriptors);
+}
+
+/* Descriptors are scarce: `limit` for the whole process, until the limit is lifted again. */
+static rlim_t limit_descriptors(rlim_t limit)
+{
+	struct rlimit now;
+
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &now), 0);
+	rlim_t before = now.rlim_cur;
+	now.rlim_cur = limit;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &now), 0);
+	return before;
+}
+
+enum { WAITING = 30, DESCRIPTORS = 128 };
+
+struct crowd {
+	int fds[WAITING]; /* clients */
+	int spare[DESCRIPTORS];
+	int spares;
+};
+
+/* Clients that have connected while all but `left` descriptors were taken. */
+static void gather_crowd(struct crowd *crowd, struct server *s, int left)
+{
+	unsigned port = (unsigned)atoi(strrchr(s->address, ':') + 1);
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	for (int i = 0; i < WAITING; i++)
+		crowd->fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	cr_assert_geq(crowd->fds[WAITING - 1], 0);
+	crowd->spares = 0;
+	while ((crowd->spare[crowd->spares] = dup(crowd->fds[0])) >= 0)
+		crowd->spares++;
+	for (; left > 0; left--)
+		close(crowd->spare[--crowd->spares]);
+	for (int i = 0; i < WAITING; i++)
+		cr_assert_eq(weft_connect(crowd->fds[i], (struct sockaddr *)&to, sizeof(to)), 0);
+	weft_sleep(WEFT_MS(20));
+}
+
+static void free_descriptors(struct crowd *crowd)
+{
+	while (crowd->spares > 0)
+		close(crowd->spare[--crowd->spares]);
+}
+
+static void be_served(int fd)
+{
+	char buf[8];
+
+	cr_assert_eq(weft_send(fd, "hello", 5, 0), 5);
+	cr_assert_eq(weft_read_full(fd, buf, 5), 5);
+	cr_assert_eq(weft_shutdown(fd, SHUT_WR), 0);
+	cr_assert_eq(weft_recv(fd, buf, sizeof(buf), 0), 0);
+}
+
+static uint64_t connections(void)
+{
+	struct weft_metrics m = { .size = sizeof(m) };
+
+	cr_assert_eq(weft_runtime_metrics(weft_runtime_current(), &m), 0);
+	return m.connections;
+}
+
+static weft_ns processor_time(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return WEFT_SEC(now.tv_sec) + now.tv_nsec;
+}
+
+static int starve(void *arg)
+{
+	struct server s = { 0 };
+	struct crowd crowd;
+
+	(void)arg;
+	start(&s, echo);
+	gather_crowd(&crowd, &s, 0);
+	cr_assert_eq(connections(), 0, "there is no descriptor for any");
+	weft_ns before = processor_time();
+	weft_sleep(WEFT_SEC(1));
+	weft_ns used = processor_time() - before;
+	cr_assert_lt(used, WEFT_MS(50), "%lld us of a second", (long long)used / 1000);
+	cr_assert_eq(connections(), 0);
+	free_descriptors(&crowd);
+	for (int i = 0; i < WAITING; i++)
+		be_served(crowd.fds[i]);
+	cr_assert_eq(connections(), WAITING);
+	for (int i = 0; i < WAITING; i++)
+		weft_close(crowd.fds[i]);
+	stop(&s);
+	return 0;
+}
+
+Test(serve, without_descriptors_waits_and_does_not_spin)
+{
+	rlim_t before = limit_descriptors(DESCRIPTORS);
+
+	run_on_1_2_4(starve);
+	limit_descriptors(before);
+}
+
+static int share_one_descriptor(void *arg)
+{
+	struct server s = { 0 };
+	struct crowd crowd;
+
+	(void)arg;
+	start(&s, echo);
+	gather_crowd(&crowd, &s, 1);
+	cr_assert_eq(connections(), 1);
+	weft_ns begun = weft_now();
+	for (int i = 0; i < WAITING; i++)
+		be_served(crowd.fds[i]);
+	weft_ns took = weft_now() - begun;
+	cr_assert_lt(took, WAITING * WEFT_MS(30), "%lld us", (long long)took / 1000);
+	free_descriptors(&crowd);
+	for (int i = 0; i < WAITING; i++)
+		weft_close(crowd.fds[i]);
+	stop(&s);
+	return 0;
+}
+
+Test(serve, accepts_the_next_as_soon_as_one_of_its_connections_ends)
+{
+	rlim_t before = limit_descriptors(DESCRIPTORS);
+
+	run_on_1_2_4(share_one_descriptor);
+	limit_descriptors(before);
+}
+
+static int starve_at_its_limit(void *arg)
+{
+	struct server s = { .max_conns = 2 };
+	struct crowd crowd;
+
+	(void)arg;
+	start(&s, echo);
+	gather_crowd(&crowd, &s, 1);
+	for (int i = 0; i < WAITING / 2; i++)
+		be_served(crowd.fds[i]); /* room for two, a descriptor for one */
+	free_descriptors(&crowd);
+	for (int i = WAITING / 2; i < WAITING; i++)
+		be_served(crowd.fds[i]);
+	cr_assert_eq(connections(), WAITING);
+	for (int i = 0; i < WAITING; i++)
+		weft_close(crowd.fds[i]);
+	stop(&s);
+	return 0;
+}
+
+Test(serve, goes_through_scarcity_with_a_limit_of_its_own)
+{
+	rlim_t before = limit_descriptors(DESCRIPTORS);
+
+	run_on_1_2_4(starve_at_its_limit);
+	limit_descriptors(before);
+}
+
+static int cancel_in_scarcity(void *arg)
+{
+	struct server s = { 0 };
+	struct crowd crowd;
+
+	(void)arg;
+	start(&s, echo);
+	gather_crowd(&crowd, &s, 0);
+	weft_ns begun = weft_now();
+	weft_cancel(s.task);
+	cr_assert_eq(weft_join(s.task), -ECANCELED);
+	cr_assert_lt(weft_now() - begun, WEFT_MS(80));
+	free_descriptors(&crowd);
+	for (int i = 0; i < WAITING; i++)
+		weft_close(crowd.fds[i]);
+	weft_close(s.listener);
+	return 0;
+}
+
+Test(serve, can_be_cancelled_while_it_waits_for_descriptors)
+{
+	rlim_t before = limit_descriptors(DESCRIPTORS);
+
+	run_on_1_2_4(cancel_in_scarcity);
+	limit_descriptors(before);
 }
 
 static int serve_badly(void *arg)
