@@ -172,7 +172,8 @@ WEFT_API int weft_local_address(int fd, char *buf, size_t n);
  * Accepts on listen_fd, which stays the caller's, and runs conn(fd, user) in a task for each
  * connection. weft closes fd when conn returns, whose status is only counted. With max_conns
  * connections alive it waits for one to end before it accepts; 0 is no limit. Out of
- * descriptors or memory (-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM), it backs off and goes on.
+ * descriptors or memory (-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM), it tries again when one of its
+ * connections has ended, and else every 100 ms; who connects waits in the backlog meanwhile.
  *
  * Returns only by cancel, deadline or an error of listen_fd itself (-EBADF, -EINVAL,
  * -ENOTSOCK): it then stops accepting, cancels the connections, waits for them all and returns
