@@ -10,12 +10,12 @@
 #include <weft/runtime.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/sys.h"
 #include "blocking/jobs.h"
+#include "io/choose.h"
 #include "io/io.h"
 #include "sched/frame.h"
 #include "sched/worker.h"
@@ -66,8 +66,6 @@ static int read_config(const struct weft_config *given, struct weft_config *conf
 	if ((config->flags & ~known) || config->workers > WEFT_WORKERS_MAX ||
 		config->ring_entries > RING_ENTRIES_MOST || config->blocking_max > BLOCKING_MOST)
 		return -EINVAL;
-	if (config->flags & WEFT_NO_URING)
-		return config->flags & WEFT_REQUIRE_URING ? -EINVAL : -ENOTSUP;
 	if (!config->workers)
 		config->workers = weft_sys_processors();
 	if (config->workers > WEFT_WORKERS_MAX)
@@ -176,7 +174,7 @@ static int make_parts(struct weft_runtime *runtime)
 	return rc;
 }
 
-static int start(struct weft_runtime *runtime)
+static int start_workers(struct weft_runtime *runtime)
 {
 	unsigned started = 0;
 	int rc = 0;
@@ -190,10 +188,51 @@ static int start(struct weft_runtime *runtime)
 	return rc;
 }
 
+/* What a refusal means is said once for the whole runtime. */
+static void report_choice(struct weft_runtime *runtime, int rc, const struct weft_choice *choice)
+{
+	if (*choice->report)
+		weft_report_text(runtime, WEFT_REPORT_FALLBACK, rc, choice->report);
+}
+
+static void take_choice(struct weft_runtime *runtime, const struct weft_choice *choice)
+{
+	runtime->backend = choice->backend;
+	memcpy(runtime->backend_text, choice->text, sizeof(runtime->backend_text));
+}
+
+/* None of the workers could keep its ring if one of them gets none: all change. */
+static int change_backend(struct weft_runtime *runtime)
+{
+	int rc = 0;
+
+	weft_store_seq_cst(&runtime->exiting, 0);
+	for (unsigned i = 0; i < runtime->count && rc == 0; i++)
+		rc = weft_worker_change_backend(&runtime->workers[i]);
+	return rc;
+}
+
+static int start(struct weft_runtime *runtime, struct weft_choice *choice)
+{
+	int rc = start_workers(runtime);
+	int why = rc;
+
+	if (rc == 0)
+		return 0;
+	rc = weft_backend_choose_again(runtime->config.flags, rc, choice);
+	report_choice(runtime, why, choice);
+	if (rc < 0)
+		return rc;
+	take_choice(runtime, choice);
+	rc = change_backend(runtime);
+	return rc < 0 ? rc : start_workers(runtime);
+}
+
 int weft_runtime_create(const struct weft_config *given, struct weft_runtime **out)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct weft_runtime *runtime;
+	struct weft_choice choice;
 	struct weft_config config;
 	int rc;
 
@@ -214,13 +253,15 @@ int weft_runtime_create(const struct weft_config *given, struct weft_runtime **o
 		return -ENOMEM;
 	runtime->config = config;
 	runtime->count = config.workers;
-	runtime->backend = &weft_backend_uring;
-	snprintf(runtime->backend_text, sizeof(runtime->backend_text), "io_uring");
-	rc = make_parts(runtime);
+	rc = weft_backend_choose(config.flags, &choice);
+	report_choice(runtime, choice.status, &choice);
+	take_choice(runtime, &choice);
+	if (rc == 0)
+		rc = make_parts(runtime);
 	if (rc == 0 && !add_to_process(runtime))
 		rc = -ENOMEM;
 	if (rc == 0)
-		rc = start(runtime);
+		rc = start(runtime, &choice);
 	if (rc < 0) {
 		remove_from_process(runtime);
 		free_runtime(runtime);

@@ -22,10 +22,10 @@ struct weft_runtime;
 
 /* weft_config.flags */
 enum {
-	/* The epoll backend; where this build has none, creating the runtime fails with
-	 * -ENOTSUP. */
+	/* The epoll backend. The environment's WEFT_BACKEND=epoll asks for it too. */
 	WEFT_NO_URING = 1,
-	/* Fail with the kernel's code rather than fall back when io_uring is refused. */
+	/* Fail with the kernel's code rather than fall back when io_uring is refused. So does
+	 * WEFT_BACKEND=io_uring in the environment. */
 	WEFT_REQUIRE_URING = 2,
 	/* Worker i stays on the i-th CPU of the process's affinity mask. */
 	WEFT_PIN_WORKERS = 4,
@@ -97,11 +97,14 @@ WEFT_API int weft_run(weft_fn main_fn, void *arg, const struct weft_config *cfg_
  * Creates a runtime and starts its workers. *out belongs to the caller, who ends it with
  * weft_runtime_destroy; on failure *out is left alone. Several runtimes may live side by side.
  *
- * Returns 0; -EINVAL for a bad size, unknown flags, more than WEFT_WORKERS_MAX workers or
- * a number out of its range;
- * -ENOTSUP for a backend this build does not have; -ENOMEM (for a ring, also when
- * RLIMIT_MEMLOCK is used up); -EAGAIN when no thread could be started; otherwise the code
- * of io_uring_setup(2) (-EPERM: forbidden here, -ENOSYS: a kernel without it).
+ * Where io_uring is refused the epoll backend takes its place, with a WEFT_REPORT_FALLBACK.
+ *
+ * Returns 0; -EINVAL for a bad size, unknown flags, more than WEFT_WORKERS_MAX workers, a number
+ * out of its range, or a WEFT_BACKEND in the environment that is unknown or contradicts the
+ * flags (reported); -ENOMEM; -EAGAIN when no thread could be started. When io_uring is required:
+ * the code of io_uring_setup(2) (-EPERM: forbidden here, -ENOSYS: a kernel without it, -ENOMEM:
+ * also when RLIMIT_MEMLOCK is used up), or -EOPNOTSUPP for a kernel that lacks too much; reported
+ * too.
  */
 WEFT_API int weft_runtime_create(const struct weft_config *cfg_or_null,
 	struct weft_runtime **out);

@@ -81,6 +81,7 @@ int weft_close(int fd)
 	rc = end_operations(entry, fd, &ticket);
 	if (rc < 0)
 		return rc;
+	weft_fd_forget(entry, fd);
 	rc = (int)weft_op_run_deaf(&op);
 	weft_fd_close_end(entry, ticket);
 	return rc;

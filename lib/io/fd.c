@@ -22,24 +22,6 @@
 #define GENERATION_ONE (UINT64_C(1) << 50)
 #define GENERATION_MASK (~(GENERATION_ONE - 1))
 
-static unsigned segment_of(int fd)
-{
-	unsigned block = (unsigned)fd >> WEFT_FD_SEGMENT_SHIFT;
-
-	return block ? 32 - (unsigned)__builtin_clz(block) : 0;
-}
-
-/* Segment 0 begins at 0; segment k > 0 begins where all before it end, and is as long. */
-static size_t segment_start(unsigned segment)
-{
-	return segment ? (size_t)1 << (WEFT_FD_SEGMENT_SHIFT + segment - 1) : 0;
-}
-
-static size_t segment_length(unsigned segment)
-{
-	return segment ? segment_start(segment) : (size_t)1 << WEFT_FD_SEGMENT_SHIFT;
-}
-
 void weft_fd_table_finish(struct weft_fd_table *table)
 {
 	for (unsigned i = 0; i < WEFT_FD_SEGMENTS; i++) {
@@ -50,22 +32,22 @@ void weft_fd_table_finish(struct weft_fd_table *table)
 
 struct weft_fd *weft_fd_find(struct weft_fd_table *table, int fd)
 {
-	unsigned segment = segment_of(fd);
+	unsigned segment = weft_fd_segment_of(fd);
 	struct weft_fd *entries = weft_load_acquire(&table->segment[segment]); /* FD5 */
 
-	return entries ? &entries[(size_t)fd - segment_start(segment)] : NULL;
+	return entries ? &entries[(size_t)fd - weft_fd_segment_start(segment)] : NULL;
 }
 
 /* Only for a descriptor that is open, so a wild number does not cost gigabytes. */
 static int add_segment(struct weft_fd_table *table, int fd)
 {
-	unsigned segment = segment_of(fd);
+	unsigned segment = weft_fd_segment_of(fd);
 	struct weft_fd *entries, *found = NULL;
 	int rc = weft_sys_is_open(fd);
 
 	if (rc < 0)
 		return rc;
-	entries = calloc(segment_length(segment), sizeof(*entries));
+	entries = calloc(weft_fd_segment_length(segment), sizeof(*entries));
 	if (!entries)
 		return -ENOMEM;
 	if (!weft_cas_acq_rel(&table->segment[segment], &found, entries)) /* FD5 */

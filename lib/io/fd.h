@@ -43,6 +43,7 @@
 #define WEFT_LIB_IO_FD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/atomic.h"
@@ -53,16 +54,36 @@ enum {
 	WEFT_FD_SEGMENT_SHIFT = 10, /* the first segment holds descriptors 0 to 1023 */
 	WEFT_FD_SEGMENTS = 32 - WEFT_FD_SEGMENT_SHIFT,
 	WEFT_FD_RINGS = 16, /* bits of the ring mask: worker number modulo this */
+	WEFT_FD_WATCHERS = 32, /* likewise of watchers */
 };
 
 struct weft_fd {
 	_Atomic(uint64_t) word;
 	_Atomic(struct weft_parker *) closer;
+	_Atomic(uint32_t) watchers; /* bits of workers that watch it (io/watch.h) */
 };
 
 struct weft_fd_table {
 	_Atomic(struct weft_fd *) segment[WEFT_FD_SEGMENTS];
 };
+
+static inline unsigned weft_fd_segment_of(int fd)
+{
+	unsigned block = (unsigned)fd >> WEFT_FD_SEGMENT_SHIFT;
+
+	return block ? 32 - (unsigned)__builtin_clz(block) : 0;
+}
+
+/* Segment 0 begins at 0; segment k > 0 begins where all before it end, and is as long. */
+static inline size_t weft_fd_segment_start(unsigned segment)
+{
+	return segment ? (size_t)1 << (WEFT_FD_SEGMENT_SHIFT + segment - 1) : 0;
+}
+
+static inline size_t weft_fd_segment_length(unsigned segment)
+{
+	return segment ? weft_fd_segment_start(segment) : (size_t)1 << WEFT_FD_SEGMENT_SHIFT;
+}
 
 /* A zeroed table is ready. Nothing may be in flight. */
 void weft_fd_table_finish(struct weft_fd_table *table);

@@ -46,7 +46,9 @@ int weft_listen(const char *text, int backlog, unsigned flags)
 	rc = weft_io_enter();
 	if (rc < 0)
 		return rc;
-	fd = weft_sys_socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* SOCK_NONBLOCK: without a ring, nothing else keeps accept from waiting (io/optable.c). */
+	fd = weft_sys_socket(address.storage.ss_family,
+		SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return fd;
 	weft_fd_opened(fd);

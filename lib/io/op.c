@@ -228,6 +228,21 @@ void weft_fd_opened(int fd)
 	struct weft_io *io = weft_io_current();
 	struct weft_fd *entry = io && fd >= 0 ? weft_fd_find(&io->fds, fd) : NULL;
 
-	if (entry)
-		weft_fd_reset(entry);
+	if (!entry)
+		return;
+	weft_fd_reset(entry);
+	weft_fd_forget(entry, fd);
+}
+
+void weft_fd_forget(struct weft_fd *entry, int fd)
+{
+	uint32_t watchers;
+
+	if (weft_likely(!weft_load_relaxed(&entry->watchers)))
+		return;
+	watchers = weft_xchg_acq_rel(&entry->watchers, 0); /* WA1 */
+	for (unsigned worker = 0; worker < weft_io_workers(); worker++) {
+		if (watchers & UINT32_C(1) << worker % WEFT_FD_WATCHERS)
+			weft_io_forget_fd(worker, fd);
+	}
 }

@@ -10,7 +10,7 @@
 
 #include "sched/backend.h"
 
-extern const struct weft_backend weft_backend_uring;
+extern const struct weft_backend weft_backend_uring, weft_backend_epoll;
 
 /* How often its submission queue was full, and completions overflowed. Any thread. */
 void weft_uring_counts(const void *state, uint64_t *sq_full, uint64_t *cq_overflow);
@@ -30,5 +30,9 @@ int64_t weft_op_run_deaf(struct weft_op *op);
 
 /* weft has just obtained fd from the kernel: clear what an earlier user of the number left. */
 void weft_fd_opened(int fd);
+
+struct weft_fd;
+/* Nothing is in flight on fd: make every worker's backend forget it. */
+void weft_fd_forget(struct weft_fd *entry, int fd);
 
 #endif

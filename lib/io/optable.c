@@ -185,6 +185,17 @@ static int64_t accept_one(const struct weft_op *op)
 		before);
 }
 
+/* Whether it is a listener, where accept4 may wait, or something else, where it fails at once. */
+static bool listens(int fd)
+{
+	int on = 0, before = errno;
+	socklen_t len = sizeof(on);
+	int rc = getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len);
+
+	errno = before;
+	return rc == 0 && on;
+}
+
 /*
  * No flag keeps accept4 from waiting. On a listener without O_NONBLOCK one caller at a time looks and
  * takes: no acceptor of weft's can be the one who was faster. (weft_listen's sockets have it, so this
@@ -199,10 +210,10 @@ static int64_t perform_accept(const struct weft_op *op, bool may_block)
 		return accept_one(op);
 	pthread_mutex_lock(&one_at_a_time);
 	rc = poll_now(op->fd, POLLIN);
-	if (rc > 0)
-		rc = accept_one(op);
-	else if (rc == 0)
+	if (rc == 0 && listens(op->fd))
 		rc = -EAGAIN;
+	else if (rc >= 0)
+		rc = accept_one(op);
 	pthread_mutex_unlock(&one_at_a_time);
 	return rc;
 }

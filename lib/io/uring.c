@@ -28,26 +28,23 @@
  *      after the entry was copied  ->  acquire load. Weaker: half an entry, or one that changes.
  * UR2  kernel: completion tail after the entry  ->  reap: acquire load; and back: release store of
  *      the completion head after the entry was read. Weaker: half an entry.
- * UR3  wake: add to wakers, then load closed  <->  close: set closed, then load wakers
- *      seq_cst on all four: a late wake finds closed, or close waits for it. Weaker: it writes to
- *      whatever file has got the number by then.
  */
 #include "io/op.h"
 
 #include <errno.h>
 #include <liburing.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "io/bell.h"
 #include "io/uring_compat.h"
+#include "io/uring_setup.h"
 #include "sched/wait.h"
 
 #ifdef WEFT_ASAN
@@ -56,13 +53,9 @@
 
 enum {
 	ENTRIES_DEFAULT = 256,
-	ENTRIES_MIN = 32,
-	COMPLETIONS_PER_ENTRY = 4,
 	SLOTS_MIN = 64,
 	SLOTS_MAX = 1 << 30,
 	FLUSH_ROUNDS = 4,
-	MEMORY_RETRIES = 5, /* a ring torn down elsewhere gives its pages back late */
-	MEMORY_RETRY_NS = 10 * 1000 * 1000,
 	IOWQ_BOUNDED = 16,   /* kernel threads for files */
 	IOWQ_UNBOUNDED = 64, /* for what may block for long */
 	DRAIN_ROUNDS = 200,
@@ -92,7 +85,7 @@ struct ring {
 	struct io_uring_cqe *cqes;
 	uint32_t sq_entries, sq_mask, cq_mask;
 	uint32_t flush_flags; /* of the enter that only submits */
-	bool has_nosignal;
+	struct weft_uring_able able;
 	/* operations in flight */
 	struct slot *slots;
 	uint32_t *buckets; /* slot_count of them, a power of two */
@@ -100,10 +93,9 @@ struct ring {
 	_Atomic(uint32_t) live;
 	_Atomic(uint32_t) wanting; /* slots that want something */
 	/* wake */
-	int wake_fd;
+	struct weft_bell bell;
 	bool wake_posted;
-	_Atomic(uint32_t) closed, wakers; /* UR3 */
-	uint64_t wake_count;              /* what the posted read writes */
+	uint64_t wake_count; /* what the posted read writes */
 	/* statistics, read by anybody */
 	_Atomic(uint64_t) sq_full, cq_overflow, strays;
 	struct io_uring uring;
@@ -299,7 +291,7 @@ static bool queue_op(struct ring *ring, uint32_t index)
 	sqe->addr = op->addr;
 	sqe->len = op->len;
 	sqe->rw_flags = (__kernel_rwf_t)op->op_flags;
-	if (is_write(op) && !ring->has_nosignal)
+	if (is_write(op) && !ring->able.nosignal)
 		sqe->rw_flags &= ~RWF_NOSIGNAL; /* the thread blocks SIGPIPE instead */
 	sqe->user_data = slot_user_data(ring, index);
 	entry_queue(ring);
@@ -330,7 +322,7 @@ static bool post_wake(struct ring *ring)
 	if (weft_unlikely(!sqe))
 		return false;
 	sqe->opcode = IORING_OP_READ;
-	sqe->fd = ring->wake_fd;
+	sqe->fd = ring->bell.fd;
 	sqe->addr = (uint64_t)(uintptr_t)&ring->wake_count;
 	sqe->len = sizeof(ring->wake_count);
 	sqe->user_data = USER_WAKE;
@@ -444,20 +436,7 @@ static void uring_wake(void *state)
 {
 	struct ring *ring = state;
 
-	weft_add_seq_cst(&ring->wakers, 1); /* UR3 */
-	if (weft_likely(!weft_load_seq_cst(&ring->closed)))
-		eventfd_write(
-			ring->wake_fd, 1); /* fails only after 2^64 - 2 unread wakes */
-	weft_sub_acq_rel(&ring->wakers, 1);
-}
-
-/* From here on a wake finds no descriptor, not even one that is being closed. */
-static void close_wake(struct ring *ring)
-{
-	weft_store_seq_cst(&ring->closed, 1); /* UR3 */
-	while (weft_load_seq_cst(&ring->wakers))
-		sched_yield(); /* ends: a waker makes one system call */
-	close(ring->wake_fd);
+	weft_bell_ring(&ring->bell);
 }
 
 /* -- out of the kernel ------------------------------------------------------------------------- */
@@ -585,53 +564,6 @@ void weft_uring_counts(const void *state, uint64_t *sq_full, uint64_t *cq_overfl
 
 /* -- setting up -------------------------------------------------------------------------------- */
 
-/*
- * Newest first: a kernel that does not know a flag says EINVAL. Deferred task work is cheapest, but binds
- * the ring to one thread, so it is for a worker that no monitor helps.
- */
-static const unsigned setup_flags[] = {
-	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
-		IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP,
-	IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
-		IORING_SETUP_CLAMP,
-	IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP,
-	IORING_SETUP_CLAMP,
-};
-
-static int setup(struct io_uring *uring, unsigned entries, bool one_thread,
-	struct io_uring_params *params)
-{
-	int rc = -EINVAL;
-
-	for (size_t i = one_thread ? 0 : 1;
-		rc == -EINVAL && i < sizeof(setup_flags) / sizeof(*setup_flags); i++) {
-		*params = (struct io_uring_params){
-			.flags = setup_flags[i] | IORING_SETUP_CQSIZE,
-			.cq_entries = entries * COMPLETIONS_PER_ENTRY,
-		};
-		rc = io_uring_queue_init_params(entries, uring, params);
-	}
-	return rc;
-}
-
-/* Locked memory is limited for ordinary users, and what another ring held comes back late. */
-static int setup_within_memory(struct io_uring *uring, unsigned entries, bool one_thread,
-	struct io_uring_params *params)
-{
-	const struct timespec pause = {.tv_nsec = MEMORY_RETRY_NS};
-	int rc = setup(uring, entries, one_thread, params);
-
-	for (int i = 0; rc == -ENOMEM && i < MEMORY_RETRIES; i++) {
-		nanosleep(&pause, NULL);
-		rc = setup(uring, entries, one_thread, params);
-	}
-	while (rc == -ENOMEM && entries > ENTRIES_MIN) {
-		entries /= 2;
-		rc = setup(uring, entries, one_thread, params);
-	}
-	return rc;
-}
-
 static void map_words(struct ring *ring)
 {
 	struct io_uring_sq *sq = &ring->uring.sq;
@@ -651,21 +583,6 @@ static void map_words(struct ring *ring)
 		sq->array[i] = i; /* entry i is at place i, for good */
 }
 
-static bool kernel_has_nosignal(void)
-{
-	char byte = 0;
-	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
-	int ends[2];
-	bool has;
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return false;
-	has = pwritev2(ends[1], &iov, 1, -1, RWF_NOSIGNAL) == 1;
-	close(ends[0]);
-	close(ends[1]);
-	return has;
-}
-
 /* A write to a broken pipe raises the signal on the thread that submits it. */
 static void block_sigpipe(void)
 {
@@ -678,40 +595,36 @@ static void block_sigpipe(void)
 
 static int uring_open(void *state, unsigned entries, unsigned flags)
 {
-	const unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE |
-				IORING_FEAT_RW_CUR_POS | IORING_FEAT_FAST_POLL |
-				IORING_FEAT_EXT_ARG;
 	unsigned workers[2] = {IOWQ_BOUNDED, IOWQ_UNBOUNDED};
-	struct io_uring_params params;
 	struct ring *ring = state;
+	const char *missing;
 	int rc;
 
 	ring->slot_free = NO_SLOT;
-	ring->wake_fd = eventfd(0, EFD_CLOEXEC);
-	if (ring->wake_fd < 0)
-		return -errno;
-	rc = setup_within_memory(&ring->uring, entries ? entries : ENTRIES_DEFAULT,
-		flags & WEFT_BACKEND_ONE_THREAD, &params);
+	rc = weft_bell_open(&ring->bell);
 	if (rc < 0)
-		goto close_wake;
-	if (params.flags & IORING_SETUP_DEFER_TASKRUN)
+		return rc;
+	rc = weft_uring_setup(&ring->uring, entries ? entries : ENTRIES_DEFAULT,
+		flags & WEFT_BACKEND_ONE_THREAD, &ring->able, &missing);
+	if (rc < 0)
+		goto close_bell;
+	if (ring->able.deferred)
 		ring->flush_flags = IORING_ENTER_GETEVENTS; /* completions show only then */
 	map_words(ring);
-	rc = (params.features & needed) == needed ? slots_grow(ring) : -ENOSYS;
+	rc = slots_grow(ring);
 	if (rc < 0)
 		goto exit_ring;
 	io_uring_ring_dontfork(&ring->uring); /* a child's entries would be ours */
 	io_uring_register_iowq_max_workers(
 		&ring->uring, workers); /* without it: the kernel's */
-	ring->has_nosignal = kernel_has_nosignal();
-	if (!ring->has_nosignal)
+	if (!ring->able.nosignal)
 		block_sigpipe();
 	return 0;
 
 exit_ring:
 	io_uring_queue_exit(&ring->uring);
-close_wake:
-	close(ring->wake_fd);
+close_bell:
+	weft_bell_close(&ring->bell);
 	return rc;
 }
 
@@ -728,7 +641,7 @@ static void uring_close(void *state)
 		enter(ring, 1, IORING_ENTER_GETEVENTS, DRAIN_NS);
 	}
 	io_uring_queue_exit(&ring->uring);
-	close_wake(ring);
+	weft_bell_close(&ring->bell);
 	free(ring->slots);
 	free(ring->buckets);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * backend - one I/O operation in flight, and the contract between a worker and what carries its
- * operations out (io_uring; later others). The engine knows operations by this header alone; io/op.h
+ * operations out (io_uring, epoll). The engine knows operations by this header alone; io/op.h
  * adds what the I/O calls need.
  *
  * Life of an operation: it lies on its caller's stack, is queued on the ring of the worker the
@@ -59,6 +59,9 @@ struct weft_backend {
 	int (*cancel)(void *state, struct weft_op *op);
 	/* End every operation on fd queued or in flight on this ring. */
 	int (*cancel_fd)(void *state, int fd);
+	/* The number is about to be closed, or has a new owner; nothing is in flight on it. Any thread.
+	 * NULL: the backend remembers nothing. */
+	void (*forget_fd)(void *state, int fd);
 	/* Hand queued entries to the kernel; never blocks. */
 	void (*flush)(void *state);
 	/* Reap what has completed, without entering the kernel unless completions wait for it; returns

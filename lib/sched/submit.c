@@ -63,6 +63,14 @@ int weft_worker_mail_cancel_fd(struct weft_runtime *runtime, unsigned index, int
 	return 0;
 }
 
+void weft_io_forget_fd(unsigned index, int fd)
+{
+	struct weft_worker *worker = &weft_worker_current()->runtime->workers[index];
+
+	if (worker->backend->forget_fd)
+		worker->backend->forget_fd(worker->backend_state, fd);
+}
+
 struct weft_io *weft_io_current(void)
 {
 	struct weft_worker *worker = weft_worker_current();

@@ -22,6 +22,9 @@ void weft_io_cancel(struct weft_op *op);
 /* End every operation on fd of that worker's ring, likewise. */
 int weft_worker_mail_cancel_fd(struct weft_runtime *runtime, unsigned worker, int fd);
 
+/* Make that worker's backend forget what it knows of fd (backend.h). From a task. */
+void weft_io_forget_fd(unsigned worker, int fd);
+
 /* The current runtime's I/O state, NULL outside a task. */
 struct weft_io *weft_io_current(void);
 /* The current runtime's blocking pool (blocking/jobs.h), NULL outside a task. */

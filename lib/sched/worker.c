@@ -289,8 +289,6 @@ int weft_worker_init(struct weft_worker *worker, struct weft_runtime *runtime, u
 	worker->runtime = runtime;
 	worker->index = index;
 	worker->random = UINT64_C(0x9e3779b97f4a7c15) * (index + 1);
-	worker->backend = runtime->backend;
-	worker->backend_state = calloc(1, worker->backend->size);
 	worker->thread_stack.runtime = runtime;
 	worker->thread_stack.deadline = WEFT_FOREVER;
 	plain.flags = runtime->config.flags & WEFT_STAY_ALL ? WEFT_TASK_STAY : 0;
@@ -300,10 +298,18 @@ int weft_worker_init(struct weft_worker *worker, struct weft_runtime *runtime, u
 	weft_queue_init(&worker->queue);
 	weft_wheel_init(&worker->wheel, weft_sys_clock());
 	worker->reserve = weft_stack_get(&runtime->stacks, runtime, 0);
-	if (!worker->backend_state || !worker->reserve)
+	if (!worker->reserve)
 		return -ENOMEM;
 	worker->reserve->reserve = 1;
-	return 0;
+	return weft_worker_change_backend(worker);
+}
+
+int weft_worker_change_backend(struct weft_worker *worker)
+{
+	free(worker->backend_state);
+	worker->backend = worker->runtime->backend;
+	worker->backend_state = calloc(1, worker->backend->size);
+	return worker->backend_state ? 0 : -ENOMEM;
 }
 
 void weft_worker_finish(struct weft_worker *worker)

@@ -216,6 +216,8 @@ void weft_task_count_end(struct weft_worker *worker, struct weft_task *task, int
 void *weft_worker_main(void *worker);
 int weft_worker_init(struct weft_worker *worker, struct weft_runtime *runtime, unsigned index);
 void weft_worker_finish(struct weft_worker *worker);
+/* Its thread has ended: the next one uses the runtime's backend, as it is now. 0 or -ENOMEM. */
+int weft_worker_change_backend(struct weft_worker *worker);
 
 /* Inside. Switch away from the running stack; it is parked, queued or pooled as `after` says. */
 void weft_worker_suspend(struct weft_worker *worker, enum weft_after after);

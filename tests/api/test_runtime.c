@@ -539,6 +539,14 @@ Test(runtime, names_its_backend)
 	weft_runtime_destroy(rt);
 }
 
+static int fallback_reports;
+
+static void note_report(const struct weft_report *report, void *user)
+{
+	(void)user;
+	fallback_reports += report->kind == WEFT_REPORT_FALLBACK;
+}
+
 Test(runtime, may_be_told_its_backend)
 {
 	struct weft_config config = WEFT_CONFIG_INIT;
@@ -551,16 +559,54 @@ Test(runtime, may_be_told_its_backend)
 		cr_assert_str_eq(weft_runtime_backend(rt), "io_uring");
 		weft_runtime_destroy(rt);
 	} else {
-		cr_assert(status == -EPERM || status == -ENOSYS || status == -ENOMEM);
+		cr_assert(status == -EPERM || status == -ENOSYS || status == -ENOMEM ||
+			  (status == -EINVAL && getenv("WEFT_BACKEND")));
 	}
 	config.flags = WEFT_NO_URING;
-	status = weft_runtime_create(&config, &rt);
-	if (status == 0) {
-		cr_assert_eq(strncmp(weft_runtime_backend(rt), "epoll", 5), 0);
-		weft_runtime_destroy(rt);
-	} else {
-		cr_assert_eq(status, -ENOTSUP);
-	}
+	cr_assert_eq(weft_runtime_create(&config, &rt), 0);
+	cr_assert_str_eq(weft_runtime_backend(rt), "epoll (WEFT_NO_URING)");
+	weft_runtime_destroy(rt);
+	config.flags = WEFT_NO_URING | WEFT_REQUIRE_URING;
+	cr_assert_eq(weft_runtime_create(&config, &rt), -EINVAL);
+}
+
+Test(runtime, may_be_told_its_backend_by_the_environment)
+{
+	struct weft_config config = WEFT_CONFIG_INIT;
+	struct weft_runtime *rt;
+
+	config.workers = 2;
+	config.on_report = note_report;
+	setenv("WEFT_BACKEND", "epoll", 1);
+	cr_assert_eq(weft_runtime_create(&config, &rt), 0);
+	cr_assert_str_eq(weft_runtime_backend(rt), "epoll (WEFT_BACKEND=epoll)");
+	weft_runtime_destroy(rt);
+	cr_assert_eq(fallback_reports, 0, "it is no surprise");
+	setenv("WEFT_BACKEND", "kqueue", 1);
+	cr_assert_eq(weft_runtime_create(&config, &rt), -EINVAL);
+	cr_assert_eq(fallback_reports, 1, "it says why");
+}
+
+/* As on a kernel whose rings cannot be used. */
+Test(runtime, falls_back_and_says_so)
+{
+	struct weft_config config = WEFT_CONFIG_INIT;
+	struct weft_runtime *rt;
+
+	config.workers = 2;
+	config.on_report = note_report;
+	unsetenv("WEFT_BACKEND");
+	setenv("WEFT_URING_WITHOUT", "fast_poll", 1);
+	cr_assert_eq(weft_runtime_create(&config, &rt), 0);
+	if (!strncmp(weft_runtime_backend(rt), "epoll (io_uring_setup: ", 23))
+		cr_skip_test("no io_uring here: %s", weft_runtime_backend(rt));
+	cr_assert_str_eq(weft_runtime_backend(rt), "epoll (io_uring: the kernel lacks fast_poll)");
+	cr_assert_eq(fallback_reports, 1);
+	cr_assert_eq(weft_runtime_call(rt, succeed, NULL, WEFT_FOREVER), 0);
+	weft_runtime_destroy(rt);
+	config.flags = WEFT_REQUIRE_URING;
+	cr_assert_eq(weft_runtime_create(&config, &rt), -EOPNOTSUPP);
+	cr_assert_eq(fallback_reports, 2);
 }
 
 static int count_tasks(void *arg)

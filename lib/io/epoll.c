@@ -1,0 +1,704 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * epoll - the backend without io_uring: one epoll set per worker, and the blocking pool for what cannot be
+ * waited for (files). How each operation is made is in io/optable.h, what is known of each descriptor in
+ * io/watch.h, what pool threads do in io/errand.h.
+ *
+ * An operation is attempted when it is submitted, unless its descriptor is known not to be ready or
+ * others already wait for the same. After -EAGAIN it waits: a slot on its descriptor's list. An
+ * event lets those waiting try again, the first to come first.
+ *
+ * Who:     everything but wake, forget_fd and has_work is called by the worker's owner of the moment, its
+ *          thread or the monitor that has claimed it. Attempts are made there too.
+ * Edges:   the set tells changes, so an attempt may be left out only if the last one said so: with
+ *          -EAGAIN, or, where that is a proof (TCP, no end of stream in sight), by receiving less
+ *          than was asked for. That saves the failing call of every answer's wait.
+ * Verify:  a registration may be of a file that is gone, when the program closed its number with
+ *          close(2) and has a new one by it. So who has waited for VERIFY_NS has its descriptor's
+ *          readiness reported anew, once. This also catches every edge a driver forgot.
+ * Bound:   slots grow with the operations in flight; the kernel bounds what is registered
+ *          (-ENOSPC, -ENOMEM are the operation's result then).
+ *
+ * OP1 as in io/uring.c: deliver: result, then release store of done  ->  waiter (io/op.c).
+ */
+#include "io/op.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/sys.h"
+#include "io/bell.h"
+#include "io/errand.h"
+#include "io/io.h"
+#include "io/optable.h"
+#include "io/uring_compat.h"
+#include "io/watch.h"
+#include "sched/submit.h"
+#include "sched/wait.h"
+
+enum {
+	EVENTS = 256, /* taken from the kernel at a time */
+	SLOTS_PER_CHUNK = 64,
+	CHUNKS_MAX = 1 << 22,
+	VERIFY_NS = 30 * 1000 * 1000,
+	VERIFY_BATCH = 64, /* at a look */
+	DRAIN_ROUNDS = 200,
+	DRAIN_NS = 10 * 1000 * 1000,
+};
+
+#define IN_EVENTS (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
+#define OUT_EVENTS (EPOLLOUT | EPOLLHUP | EPOLLERR)
+#define END_EVENTS (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
+#define BELL (-1)
+
+/* An operation in flight. */
+struct slot {
+	struct weft_node node; /* on its descriptor's list; next alone: free */
+	struct weft_node due;  /* on the list of those not verified yet, if is_due */
+	struct weft_op *op;    /* NULL: free */
+	struct weft_watch *watch;   /* NULL: of no descriptor */
+	struct weft_errand *errand; /* a pool thread makes it; NULL: it waits for an event */
+	uint64_t progress;          /* of a receive that wants everything */
+	weft_ns since;              /* waits */
+	uint32_t index;
+	bool is_due;
+};
+
+struct epoll {
+	struct weft_watches watches;
+	struct weft_errands errands;
+	struct weft_bell bell;
+	/* operations in flight */
+	struct slot **chunks;
+	uint32_t chunk_count;
+	struct weft_node *free;
+	struct weft_list due; /* the longest waiting first */
+	_Atomic(uint32_t) live;
+	_Atomic(uint32_t) waiting; /* of them, for an event */
+	weft_ns now;               /* of the last look */
+	/* events taken from the kernel and not looked at yet */
+	unsigned event_next;
+	_Atomic(uint32_t) events_left;
+	bool no_pwait2;
+	/* the runtime's, known from the first submit on */
+	struct weft_io *io;
+	uint32_t watcher; /* this worker's bit in a descriptor's watchers */
+	struct epoll_event events[EVENTS];
+};
+
+/* -- slots ------------------------------------------------------------------------------------- */
+
+static void count(_Atomic(uint32_t) *counter, int by)
+{
+	weft_store_relaxed(counter, weft_load_relaxed(counter) + (uint32_t)by);
+}
+
+static int add_chunk(struct epoll *ep)
+{
+	struct slot **chunks, *chunk;
+
+	if (ep->chunk_count == CHUNKS_MAX)
+		return -ENOMEM;
+	chunks = realloc(ep->chunks, (ep->chunk_count + 1) * sizeof(*chunks));
+	if (!chunks)
+		return -ENOMEM;
+	ep->chunks = chunks;
+	chunk = calloc(SLOTS_PER_CHUNK, sizeof(*chunk));
+	if (!chunk)
+		return -ENOMEM;
+	for (uint32_t i = SLOTS_PER_CHUNK; i-- > 0;) {
+		chunk[i].index = ep->chunk_count * SLOTS_PER_CHUNK + i;
+		chunk[i].node.next = ep->free;
+		ep->free = &chunk[i].node;
+	}
+	chunks[ep->chunk_count++] = chunk;
+	return 0;
+}
+
+/* NULL: out of memory. */
+static struct slot *slot_take(
+	struct epoll *ep, struct weft_op *op, struct weft_watch *watch)
+{
+	struct slot *slot;
+
+	if (weft_unlikely(!ep->free) && add_chunk(ep) < 0)
+		return NULL;
+	slot = weft_container_of(ep->free, struct slot, node);
+	ep->free = slot->node.next;
+	slot->op = op;
+	slot->watch = watch;
+	slot->errand = NULL;
+	slot->progress = 0;
+	op->slot = slot->index;
+	if (watch)
+		weft_list_push_tail(&watch->waiting, &slot->node);
+	count(&ep->live, 1);
+	count(&ep->waiting, 1);
+	return slot;
+}
+
+static void not_due(struct epoll *ep, struct slot *slot)
+{
+	if (slot->is_due)
+		weft_list_remove(&ep->due, &slot->due);
+	slot->is_due = false;
+}
+
+static void slot_give(struct epoll *ep, struct slot *slot)
+{
+	not_due(ep, slot);
+	if (slot->watch)
+		weft_list_remove(&slot->watch->waiting, &slot->node);
+	slot->op = NULL;
+	slot->node.next = ep->free;
+	ep->free = &slot->node;
+	count(&ep->live, -1);
+	count(&ep->waiting, -1);
+}
+
+static struct slot *slot_of(struct epoll *ep, const struct weft_op *op)
+{
+	uint32_t chunk = op->slot / SLOTS_PER_CHUNK;
+	struct slot *slot;
+
+	if (chunk >= ep->chunk_count)
+		return NULL;
+	slot = &ep->chunks[chunk][op->slot % SLOTS_PER_CHUNK];
+	return slot->op == op ? slot : NULL;
+}
+
+static void finish(struct weft_op *op, int64_t result)
+{
+	op->result = (int32_t)result;
+	weft_store_release(&op->done, 1); /* OP1 */
+}
+
+/* The operation in this slot is over. */
+static void deliver(struct epoll *ep, struct slot *slot, int64_t result)
+{
+	struct weft_op *op = slot->op;
+	struct weft_parker *parker = op->parker;
+
+	if (slot->progress)
+		result = (int64_t)slot->progress;
+	slot_give(ep, slot);
+	finish(op, result);
+	weft_unpark(parker);
+}
+
+/* -- on a pool thread -------------------------------------------------------------------------- */
+
+static void to_pool(struct epoll *ep, struct slot *slot)
+{
+	int rc = weft_errand_start(&ep->errands, slot->op, &slot->errand);
+
+	if (weft_unlikely(rc < 0)) {
+		deliver(ep, slot, rc);
+		return;
+	}
+	not_due(ep, slot);
+	count(&ep->waiting, -1);
+}
+
+/* The slot's errand is over: it is as if it waited. */
+static void from_pool(struct epoll *ep, struct slot *slot)
+{
+	slot->errand = NULL;
+	count(&ep->waiting, 1);
+}
+
+static unsigned take_errands(struct epoll *ep)
+{
+	struct weft_errand *errand = weft_errands_take(&ep->errands), *next;
+	unsigned delivered = 0;
+
+	for (; errand; errand = next, delivered++) {
+		struct slot *slot = slot_of(ep, errand->op);
+		int64_t result = errand->result;
+
+		next = errand->next;
+		free(errand);
+		from_pool(ep, slot);
+		deliver(ep, slot, result);
+	}
+	return delivered;
+}
+
+/* -- attempts ---------------------------------------------------------------------------------- */
+
+static bool is_poll(const struct weft_op *op)
+{
+	return op->code == IORING_OP_POLL_ADD;
+}
+
+/* The direction whose readiness an operation uses up. */
+static uint8_t direction(const struct weft_op *op)
+{
+	return weft_op_events(op) & POLLOUT ? WEFT_READY_OUT : WEFT_READY_IN;
+}
+
+static bool is_stream(int fd)
+{
+	int type = 0, before = errno;
+	socklen_t len = sizeof(type);
+	int rc = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len);
+
+	errno = before;
+	return rc == 0 && type != SOCK_DGRAM && type != SOCK_RAW;
+}
+
+/* MSG_WAITALL: one receive after the other, until all of it is there. */
+static int64_t receive_all(const struct weft_op *op, uint64_t *progress)
+{
+	const struct weft_op_row *row = weft_op_row(op->code);
+
+	for (;;) {
+		struct weft_op rest = *op;
+		int64_t rc;
+
+		rest.addr += *progress;
+		rest.len -= (uint32_t)*progress;
+		rc = row->perform(&rest, false);
+		if (rc > 0)
+			*progress += (uint64_t)rc;
+		if (rc == -EAGAIN)
+			return rc;
+		if (rc <= 0 || *progress >= op->len || !is_stream(op->fd))
+			return *progress ? (int64_t)*progress : rc;
+	}
+}
+
+static bool wants_all(const struct weft_op *op)
+{
+	return op->code == IORING_OP_RECV && op->op_flags & MSG_WAITALL &&
+	       !(op->op_flags & (MSG_PEEK | MSG_DONTWAIT));
+}
+
+static bool plainly_receives(const struct weft_op *op)
+{
+	return (op->code == IORING_OP_RECV || op->code == IORING_OP_READ) &&
+	       !(op->op_flags & ~(uint32_t)MSG_WAITALL);
+}
+
+/* Make the calls; remember what the answer says about the descriptor. */
+static int64_t attempt(
+	const struct weft_op *op, struct weft_watch *watch, uint64_t *progress)
+{
+	int64_t rc = weft_unlikely(wants_all(op)) ?
+			     receive_all(op, progress) :
+			     weft_op_row(op->code)->perform(op, false);
+
+	if (!watch || is_poll(op))
+		return rc;
+	if (rc == -EAGAIN)
+		watch->ready &= ~direction(op);
+	else if (rc > 0 && rc < op->len && watch->drains && plainly_receives(op))
+		watch->ready &= ~WEFT_READY_IN;
+	return rc;
+}
+
+/* Nobody waits for it already, and it is not known to be in vain. */
+static bool worth_an_attempt(const struct weft_op *op, struct weft_watch *watch)
+{
+	if (!watch || is_poll(op) || weft_op_answers_again(op))
+		return true;
+	watch->unwanted = 0;
+	if (!weft_load_relaxed(&watch->added))
+		watch->ready = WEFT_READY_IN | WEFT_READY_OUT; /* nothing is known */
+	return watch->ready & direction(op);
+}
+
+/* -- waiting ----------------------------------------------------------------------------------- */
+
+static void becomes_due(struct epoll *ep, struct slot *slot)
+{
+	not_due(ep, slot);
+	slot->since = ep->now;
+	slot->is_due = true;
+	weft_list_push_tail(&ep->due, &slot->due);
+}
+
+/* Let those who close the descriptor know that this worker watches it. */
+static void note_watcher(struct epoll *ep, int fd)
+{
+	struct weft_fd *entry = ep->io ? weft_fd_find(&ep->io->fds, fd) : NULL;
+
+	if (entry && !(weft_load_relaxed(&entry->watchers) & ep->watcher))
+		weft_or_acq_rel(&entry->watchers, ep->watcher); /* WA1 */
+}
+
+/* What became of registering its descriptor. */
+static void registered(struct epoll *ep, struct slot *slot, int rc)
+{
+	if (rc == 0)
+		becomes_due(ep, slot);
+	else if (rc == -EPERM)
+		to_pool(ep, slot); /* a file */
+	else if (rc < 0)
+		deliver(ep, slot, rc);
+}
+
+static void wait_for_event(struct epoll *ep, struct slot *slot)
+{
+	int fd = slot->op->fd;
+
+	note_watcher(ep, fd);
+	registered(ep, slot, weft_watch_add(&ep->watches, slot->watch, fd));
+}
+
+static void verify_due(struct epoll *ep)
+{
+	for (int i = 0; i < VERIFY_BATCH && ep->due.head; i++) {
+		struct slot *slot = weft_container_of(ep->due.head, struct slot, due);
+
+		if (ep->now - slot->since < VERIFY_NS)
+			return;
+		not_due(ep, slot);
+		registered(ep, slot,
+			weft_watch_verify(&ep->watches, slot->watch, slot->op->fd));
+	}
+}
+
+static unsigned let_try(struct epoll *ep, struct slot *slot)
+{
+	struct weft_watch *watch = slot->watch;
+	int64_t rc;
+
+	if (slot->errand || !(is_poll(slot->op) || watch->ready & direction(slot->op)))
+		return 0;
+	rc = attempt(slot->op, watch, &slot->progress);
+	if (rc == -EAGAIN) {
+		becomes_due(ep, slot); /* what was reported came to nothing */
+		return 0;
+	}
+	if (rc == -EOPNOTSUPP) {
+		to_pool(ep, slot);
+		return 0;
+	}
+	deliver(ep, slot, rc);
+	return 1;
+}
+
+static unsigned let_all_try(struct epoll *ep, struct weft_watch *watch)
+{
+	struct weft_node *node = watch->waiting.head, *next;
+	unsigned delivered = 0;
+
+	for (; node; node = next) {
+		next = node->next;
+		delivered += let_try(ep, weft_container_of(node, struct slot, node));
+	}
+	return delivered;
+}
+
+static unsigned look_at_event(struct epoll *ep, const struct epoll_event *event)
+{
+	struct weft_watch *watch;
+
+	if (event->data.fd == BELL)
+		return 0; /* edge-triggered: what it counts is of no interest */
+	watch = weft_watch_find(&ep->watches, event->data.fd);
+	if (event->events & IN_EVENTS)
+		watch->ready |= WEFT_READY_IN;
+	if (event->events & OUT_EVENTS)
+		watch->ready |= WEFT_READY_OUT;
+	if (event->events & END_EVENTS)
+		watch->drains = false; /* the end itself is still to be received */
+	if (!weft_list_empty(&watch->waiting))
+		return let_all_try(ep, watch);
+	if (weft_load_relaxed(&watch->added) && ++watch->unwanted > 1)
+		weft_watch_remove(&ep->watches, watch, event->data.fd);
+	return 0;
+}
+
+/* -- the kernel's events ----------------------------------------------------------------------- */
+
+/* 0 to EVENTS; timeout_ns < 0: no bound. */
+static void take_events(struct epoll *ep, int64_t timeout_ns)
+{
+	struct timespec ts = {
+		.tv_sec = timeout_ns / 1000000000,
+		.tv_nsec = timeout_ns % 1000000000,
+	};
+	const struct timespec *bound = timeout_ns < 0 ? NULL : &ts;
+	struct pollfd look = {.fd = ep->watches.epoll_fd, .events = POLLIN};
+	long got = -1;
+
+	if (timeout_ns != 0 && !ep->no_pwait2) {
+		got = syscall(SYS_epoll_pwait2, ep->watches.epoll_fd, ep->events, EVENTS,
+			bound, NULL, 0L);
+		ep->no_pwait2 = got < 0 && errno != EINTR;
+	}
+	if (timeout_ns != 0 && ep->no_pwait2)
+		syscall(SYS_ppoll, &look, 1L, bound, NULL, 0L);
+	if (timeout_ns == 0 || ep->no_pwait2)
+		got = syscall(SYS_epoll_pwait, ep->watches.epoll_fd, ep->events, EVENTS, 0,
+			NULL, 0L);
+	ep->event_next = 0;
+	weft_store_relaxed(&ep->events_left, got > 0 ? (uint32_t)got : 0);
+}
+
+static unsigned look_at_events(struct epoll *ep)
+{
+	unsigned delivered = 0;
+
+	while (weft_load_relaxed(&ep->events_left)) {
+		count(&ep->events_left, -1);
+		delivered += look_at_event(ep, &ep->events[ep->event_next++]);
+	}
+	return delivered;
+}
+
+/* How long to sleep when asked to sleep that long: those not verified yet bound it. */
+static int64_t sleep_time(struct epoll *ep, int64_t wait_ns)
+{
+	const struct slot *first;
+	int64_t left;
+
+	if (!ep->due.head)
+		return wait_ns;
+	first = weft_container_of(ep->due.head, struct slot, due);
+	left = first->since + VERIFY_NS - weft_sys_clock();
+	if (left < 0)
+		left = 0;
+	return wait_ns < 0 || left < wait_ns ? left : wait_ns;
+}
+
+/* -- the backend ------------------------------------------------------------------------------- */
+
+static void know_runtime(struct epoll *ep)
+{
+	ep->io = weft_io_current();
+	if (!ep->io)
+		return;
+	ep->errands.jobs = weft_jobs_current();
+	ep->watcher = UINT32_C(1) << weft_io_worker() % WEFT_FD_WATCHERS;
+}
+
+/* It was attempted, or that would have been in vain: it needs a slot. */
+static int begin(struct epoll *ep, struct weft_op *op, struct weft_watch *watch,
+	uint64_t progress, bool on_pool)
+{
+	struct slot *slot = slot_take(ep, op, watch);
+
+	if (weft_unlikely(!slot))
+		return -ENOMEM;
+	slot->progress = progress;
+	if (on_pool)
+		to_pool(ep, slot);
+	else
+		wait_for_event(ep, slot);
+	return 0;
+}
+
+static int epoll_submit(void *state, struct weft_op *op)
+{
+	const struct weft_op_row *row = weft_op_row(op->code);
+	struct weft_watch *watch = NULL;
+	struct epoll *ep = state;
+	uint64_t progress = 0;
+	int64_t rc = -EAGAIN;
+
+	if (weft_unlikely(!ep->io))
+		know_runtime(ep);
+	if (weft_unlikely(!row)) {
+		finish(op, -EINVAL);
+		return 0;
+	}
+	if (op->fd >= 0) {
+		watch = weft_watch_get(&ep->watches, op->fd);
+		if (weft_unlikely(!watch))
+			return -ENOMEM;
+	}
+	if (!weft_op_events(op))
+		return begin(ep, op, watch, 0, true);
+	if (worth_an_attempt(op, watch))
+		rc = attempt(op, watch, &progress);
+	if (rc == -EOPNOTSUPP || (rc == -EAGAIN && !weft_op_answers_again(op)))
+		return begin(ep, op, watch, progress, rc == -EOPNOTSUPP);
+	finish(op, rc); /* the caller has not parked: nobody to wake */
+	return 0;
+}
+
+static void cancel_slot(struct epoll *ep, struct slot *slot)
+{
+	if (slot->errand) {
+		if (!weft_errand_take_back(&ep->errands, slot->errand))
+			return; /* it has begun, and is waited for */
+		from_pool(ep, slot);
+	}
+	deliver(ep, slot, -ECANCELED);
+}
+
+static int epoll_cancel(void *state, struct weft_op *op)
+{
+	struct epoll *ep = state;
+	struct slot *slot = slot_of(ep, op);
+
+	if (slot)
+		cancel_slot(ep, slot);
+	return 0;
+}
+
+static int epoll_cancel_fd(void *state, int fd)
+{
+	struct epoll *ep = state;
+	struct weft_watch *watch = weft_watch_find(&ep->watches, fd);
+	struct weft_node *node = watch ? watch->waiting.head : NULL, *next;
+
+	for (; node; node = next) {
+		next = node->next;
+		cancel_slot(ep, weft_container_of(node, struct slot, node));
+	}
+	return 0;
+}
+
+static void epoll_forget_fd(void *state, int fd)
+{
+	struct epoll *ep = state;
+
+	weft_watch_forget(&ep->watches, fd);
+}
+
+static void epoll_flush(void *state)
+{
+	(void)state; /* what is submitted has begun */
+}
+
+static unsigned epoll_reap(void *state)
+{
+	struct epoll *ep = state;
+	unsigned delivered = take_errands(ep);
+
+	if (!weft_load_relaxed(&ep->waiting) && !weft_load_relaxed(&ep->events_left))
+		return delivered;
+	ep->now = weft_sys_clock();
+	if (!weft_load_relaxed(&ep->events_left))
+		take_events(ep, 0);
+	delivered += look_at_events(ep);
+	verify_due(ep);
+	return delivered;
+}
+
+static void epoll_sleep(void *state, int64_t wait_ns)
+{
+	struct epoll *ep = state;
+
+	if (weft_load_relaxed(&ep->events_left) || weft_errands_finished(&ep->errands))
+		return;
+	take_events(ep, sleep_time(ep, wait_ns));
+}
+
+static void epoll_wake(void *state)
+{
+	struct epoll *ep = state;
+
+	weft_bell_ring(&ep->bell);
+}
+
+static int epoll_has_work(const void *state)
+{
+	struct epoll *ep = (struct epoll *)state;
+	struct pollfd look = {.fd = ep->watches.epoll_fd, .events = POLLIN};
+
+	if (weft_load_relaxed(&ep->events_left) || weft_errands_finished(&ep->errands))
+		return 1;
+	return weft_load_relaxed(&ep->waiting) && poll(&look, 1, 0) > 0;
+}
+
+static unsigned epoll_in_flight(const void *state)
+{
+	struct epoll *ep = (struct epoll *)state;
+
+	return weft_load_relaxed(&ep->live);
+}
+
+static int add_bell(struct epoll *ep)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.fd = BELL};
+
+	return epoll_ctl(ep->watches.epoll_fd, EPOLL_CTL_ADD, ep->bell.fd, &event) < 0 ?
+		       -errno :
+		       0;
+}
+
+/* A write to a broken pipe raises the signal on the thread that makes it. */
+static void block_sigpipe(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static int epoll_open(void *state, unsigned entries, unsigned flags)
+{
+	struct epoll *ep = state;
+	int rc;
+
+	(void)entries;
+	(void)flags;
+	ep->errands.bell = &ep->bell;
+	ep->now = weft_sys_clock();
+	rc = weft_watches_open(&ep->watches);
+	if (rc < 0)
+		return rc;
+	rc = weft_bell_open(&ep->bell);
+	if (rc < 0)
+		goto close_watches;
+	rc = add_bell(ep);
+	if (rc < 0)
+		goto close_bell;
+	if (!weft_kernel_has_nosignal())
+		block_sigpipe();
+	return 0;
+
+close_bell:
+	weft_bell_close(&ep->bell);
+close_watches:
+	weft_watches_close(&ep->watches);
+	return rc;
+}
+
+static void epoll_close(void *state)
+{
+	struct epoll *ep = state;
+
+	for (int i = 0; i < DRAIN_ROUNDS && epoll_in_flight(ep); i++) {
+		epoll_sleep(ep, DRAIN_NS);
+		epoll_reap(ep);
+	}
+	weft_bell_close(&ep->bell);
+	weft_watches_close(&ep->watches);
+	for (uint32_t i = 0; i < ep->chunk_count; i++)
+		free(ep->chunks[i]);
+	free(ep->chunks);
+}
+
+const struct weft_backend weft_backend_epoll = {
+	.name = "epoll",
+	.size = sizeof(struct epoll),
+	.open = epoll_open,
+	.close = epoll_close,
+	.submit = epoll_submit,
+	.cancel = epoll_cancel,
+	.cancel_fd = epoll_cancel_fd,
+	.forget_fd = epoll_forget_fd,
+	.flush = epoll_flush,
+	.reap = epoll_reap,
+	.wait = epoll_sleep,
+	.wake = epoll_wake,
+	.has_work = epoll_has_work,
+	.in_flight = epoll_in_flight,
+};
