@@ -70,6 +70,7 @@
 #include <weft/compose.h>
 #include <weft/sync.h>
 #include <weft/blocking.h>
+#include <weft/local.h>
 #include <weft/io.h>
 #include <weft/observe.h>
 

@@ -36,17 +36,39 @@ struct weft_frame {
 	union {
 		struct {
 			uint16_t groups;       /* begun and not joined */
-			uint16_t left_open;    /* groups and scopes begun and not ended */
-			uint16_t absorbed_end; /* weft_uncancel absorbed the runtime's end */
+			uint16_t left_open;    /* groups and scopes begun and not ended, values */
+			uint8_t absorbed_end;  /* weft_uncancel absorbed the runtime's end */
+			uint8_t has_values;    /* own and inherited are set, if only to NULL */
 			uint16_t quiet;        /* nobody else can look at task: see weft_frame_self */
 		};
 		uint64_t marks; /* all four */
 	};
 	int32_t join_code;               /* what was forwarded to the child that it joins in place */
+	struct weft_values *own;         /* compose/local.c: what the task keeps under its keys */
+	struct weft_values *inherited;   /* what it keeps and hands to those it creates */
 };
 
 /* The owner of a frame that joins the child above it, and nothing else. */
 extern struct weft_owner weft_owner_join;
+
+/*
+ * Values under keys, provided by compose/local.c. Creating a task looks at the creator's only once
+ * there is a key whose values are inherited.
+ */
+extern _Atomic(uint32_t) weft_values_inherit __attribute__((visibility("hidden")));
+struct weft_values *weft_values_share(struct weft_values *values);
+void weft_values_release(struct weft_values *values);
+/* The body has returned: drop what the frame, which is current, keeps. As user code, which may wait. */
+void weft_values_end(struct weft_frame *frame);
+
+/* The frame keeps values from now on. */
+static inline void weft_frame_keep_values(struct weft_frame *frame, struct weft_values *inherited)
+{
+	frame->has_values = 1;
+	frame->left_open++;
+	frame->own = NULL;
+	frame->inherited = inherited;
+}
 
 /* The calling task's frame; NULL outside a task. */
 struct weft_frame *weft_frame_current(void);

@@ -26,26 +26,49 @@ __attribute__((noreturn, cold)) static void group_left_open(struct weft_task *ta
 	weft_assert_failed("every weft_group_begin has its weft_group_join", __FILE__, __LINE__);
 }
 
-/* Groups must be joined; scopes end with the task. */
-__attribute__((noinline, cold)) static void close_what_is_open(
+/*
+ * Inside, the frame is current. Groups must be joined; scopes end with the task, and then its values: still
+ * as the task, for what drops them is user code. The worker it came back on.
+ */
+__attribute__((noinline, cold)) static struct weft_worker *close_what_is_open(
 	struct weft_stack *stack, struct weft_frame *frame)
 {
 	if (frame->groups)
 		group_left_open(frame->task);
 	frame->scopes = NULL;
 	weft_stack_scopes_changed(stack, 0);
+	if (frame->has_values) {
+		weft_worker_leave(stack->worker, false);
+		weft_values_end(frame);
+		weft_worker_enter_user(stack->worker);
+	}
+	return stack->worker;
+}
+
+enum { STAYS = WEFT_TASK_STAY | WEFT_TASK_PINNED };
+
+/* A task that stays is pinned; what it was created with goes to its frame. */
+__attribute__((noinline)) static void begin_specially(
+	struct weft_worker *worker, struct weft_stack *stack, struct weft_frame *frame)
+{
+	struct weft_task *task = frame->task;
+
+	if (task->flags & STAYS) {
+		stack->pin = worker;
+		stack->pins++;
+	}
+	if (task->flags & WEFT_TASK_INHERITS)
+		weft_frame_keep_values(frame, task->heritage);
 }
 
 static inline struct weft_worker *call(struct weft_worker *worker, struct weft_stack *stack,
 	struct weft_frame *frame, int *status)
 {
 	struct weft_task *task = frame->task;
-	bool stays = task->flags & (WEFT_TASK_STAY | WEFT_TASK_PINNED);
+	uint8_t special = task->flags & (STAYS | WEFT_TASK_INHERITS);
 
-	if (weft_unlikely(stays)) {
-		stack->pin = worker;
-		stack->pins++;
-	}
+	if (weft_unlikely(special))
+		begin_specially(worker, stack, frame);
 	weft_store_relaxed(&task->claim, WEFT_CLAIM_STARTED);
 	stack->frame = frame;
 	weft_store_release(&task->stack, stack); /* TK3 */
@@ -55,11 +78,11 @@ static inline struct weft_worker *call(struct weft_worker *worker, struct weft_s
 	if (weft_unlikely(!worker))
 		weft_forked_child_returned();
 	weft_worker_enter_user(worker);
-	if (weft_unlikely(stays))
+	if (weft_unlikely(frame->left_open))
+		worker = close_what_is_open(stack, frame);
+	if (weft_unlikely(special & STAYS))
 		stack->pins--;
 	stack->frame = frame->below;
-	if (weft_unlikely(frame->left_open))
-		close_what_is_open(stack, frame);
 	return worker;
 }
 
@@ -188,14 +211,19 @@ __attribute__((noinline)) static void end_and_release(struct weft_worker *worker
 }
 
 /*
- * What the shortest way leaves aside: scopes left open; a body that asked for itself, was cancelled, or
- * published a value.
+ * What the shortest way leaves aside: scopes left open; values kept; a body that asked for itself, was
+ * cancelled, or published a value.
  */
 __attribute__((noinline)) static int end_the_long_way(struct weft_worker *worker,
 	struct weft_frame *child, int status)
 {
-	if (child->left_open)
-		close_what_is_open(worker->stack, child);
+	struct weft_stack *stack = worker->stack;
+
+	if (child->left_open) {
+		stack->frame = child;
+		worker = close_what_is_open(stack, child);
+		stack->frame = child->below;
+	}
 	end_and_release(worker, child, child->below, &status);
 	return status;
 }

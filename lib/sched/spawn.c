@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sched/frame.h"
 #include "sched/worker.h"
 
 /* -- descriptors ------------------------------------------------------------------------------- */
@@ -84,6 +85,18 @@ void weft_task_init(struct weft_task *task, struct weft_worker *home, const char
 
 /* -- creation ---------------------------------------------------------------------------------- */
 
+/* What the creator hands down, once there is a key whose values are. */
+static void inherit(struct weft_worker *worker, struct weft_task *task)
+{
+	const struct weft_frame *creator = worker->stack->frame;
+
+	if (!weft_load_relaxed(&weft_values_inherit) || !creator || !creator->has_values ||
+		!creator->inherited)
+		return;
+	task->heritage = weft_values_share(creator->inherited);
+	task->flags |= WEFT_TASK_INHERITS;
+}
+
 static int creation_forbidden(struct weft_worker *worker)
 {
 	if (!worker)
@@ -99,7 +112,7 @@ __attribute__((noinline)) static struct weft_task *offer_and_leave(
 	return task;
 }
 
-/* Everything that is rare: errors, a claim, an empty magazine. */
+/* Everything that is rare: errors, a claim, an empty magazine, something to hand down. */
 __attribute__((noinline)) static struct weft_task *spawn_slowly(
 	const char *site, weft_fn fn, void *arg, unsigned refs)
 {
@@ -116,6 +129,7 @@ __attribute__((noinline)) static struct weft_task *spawn_slowly(
 		return weft_task_failure(-ENOMEM);
 	}
 	init(task, worker, site, fn, arg, refs);
+	inherit(worker, task);
 	weft_count(&worker->counters.created);
 	weft_queue_push(&worker->queue, task);
 	return offer_and_leave(worker, task);
@@ -127,7 +141,8 @@ struct weft_task *weft_task_spawn(const char *site, weft_fn fn, void *arg, unsig
 	struct weft_worker *worker = weft_worker_current_once();
 	struct weft_task *task;
 
-	if (weft_unlikely(!worker || !fn || !worker->free.head))
+	if (weft_unlikely(!worker || !fn || !worker->free.head ||
+		    weft_load_relaxed(&weft_values_inherit)))
 		return spawn_slowly(site, fn, arg, refs);
 	if (weft_unlikely(weft_worker_try_enter_user(worker)))
 		return spawn_slowly(site, fn, arg, refs);
@@ -194,6 +209,7 @@ struct weft_task *weft_task_new(const char *site, weft_fn fn, void *arg,
 		return NULL;
 	}
 	init(task, worker, site, fn, arg, refs);
+	inherit(worker, task);
 	if (attr) {
 		struct weft_attr full = { 0 };
 
@@ -215,6 +231,8 @@ void weft_task_abandon(struct weft_task *task)
 	weft_count_release(&worker->counters.done);
 	if (task->flags & WEFT_TASK_OWN_SITE)
 		free((char *)task->site);
+	if (task->flags & WEFT_TASK_INHERITS)
+		weft_values_release(task->heritage); /* never the last: the creator holds it too */
 	weft_task_next_generation(task);
 	weft_store_release(&task->word, 0);
 	weft_task_give(worker, task);

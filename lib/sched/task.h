@@ -44,6 +44,7 @@
 
 struct weft_runtime;
 struct weft_stack;
+struct weft_values;
 struct weft_worker;
 
 /* Something that wants to know when a task ends. done runs on the completer's stack, inside the
@@ -79,6 +80,7 @@ enum weft_task_flag {
 	WEFT_TASK_OWN_SITE = 8,  /* site was allocated for this task */
 	WEFT_TASK_LARGE = 16,    /* needs a stack of class `large` */
 	WEFT_TASK_FAILED = 32,   /* one of the immortal tasks that could not be created */
+	WEFT_TASK_INHERITS = 64, /* heritage is set */
 	WEFT_TASK_SHARED = 128,  /* others than the handle's holder may cancel it: a group's member */
 };
 
@@ -105,7 +107,10 @@ struct weft_task {
 	struct weft_watch *watches; /* newest first */
 	struct weft_owned own;
 	void *value;
-	weft_drop drop;
+	union {
+		weft_drop drop;               /* of value */
+		struct weft_values *heritage; /* until it starts: what it was created with */
+	};
 	const char *site;
 	int status; /* until the end: the owner's number for the task; complete moves it to batch */
 	_Atomic(uint32_t) generation; /* how often it has been freed */
