@@ -221,6 +221,19 @@ WEFT_API ssize_t weft_recv_buf(int fd, struct weft_pool *pool, struct weft_buf *
  */
 WEFT_API void weft_buf_put(struct weft_buf *buf);
 
+/*
+ * weft_send without a copy: the kernel reads buf itself, and the call returns once it has told that it
+ * never will again; over a network that is when the peer has acknowledged. Worth it for sends of
+ * some 10 KiB and more. Where the kernel (before Linux 6.0), the socket (a unix one), the backend or
+ * the limit on locked memory does not have it, it is weft_send.
+ *
+ * Returns the bytes sent, which may be less than n, or the codes of weft_send. A cancel, a deadline
+ * or weft_close that finds bytes on their way waits up to 500 ms for the peer to take them, which
+ * then is the result; after that the connection is given up (as after a reset), and the code is
+ * returned.
+ */
+WEFT_API ssize_t weft_send_zc(int fd, const void *buf, size_t n, int flags);
+
 WEFT_EXTERN_C_END
 
 #endif /* WEFT_IO_H */

@@ -372,6 +372,7 @@ static const struct weft_op_row rows[] = {
 	[IORING_OP_WRITEV] = {"writev", perform_transfer, POLLOUT, false},
 	[IORING_OP_RECV] = {"recv", perform_recv, POLLIN, false},
 	[IORING_OP_SEND] = {"send", perform_send, POLLOUT, false},
+	[IORING_OP_SEND_ZC] = {"send_zc", perform_send, POLLOUT, false}, /* copies, and is done */
 	[IORING_OP_RECVMSG] = {"recvmsg", perform_recvmsg, POLLIN, false},
 	[IORING_OP_SENDMSG] = {"sendmsg", perform_sendmsg, POLLOUT, false},
 	[IORING_OP_ACCEPT] = {"accept", perform_accept, POLLIN, false},

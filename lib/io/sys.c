@@ -80,6 +80,14 @@ __attribute__((noinline)) int weft_sys_socket_error(int fd)
 	return rc < 0 ? rc : -error;
 }
 
+__attribute__((noinline)) int weft_sys_disconnect(int fd)
+{
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	int before = errno;
+
+	return status(connect(fd, &nobody, sizeof(nobody)), before);
+}
+
 __attribute__((noinline)) uint32_t weft_sys_interface(const char *name)
 {
 	int before = errno;

@@ -26,6 +26,8 @@ int weft_sys_getsockname(int fd, struct sockaddr *addr, socklen_t *len);
 int weft_sys_enable(int fd, int level, int option);
 /* SO_ERROR: 0, or the pending error as a negative code. */
 int weft_sys_socket_error(int fd);
+/* Give a connection up: what is queued to be sent is dropped, the peer of a stream is told. */
+int weft_sys_disconnect(int fd);
 /* The number of a network interface, 0 if there is none such. */
 uint32_t weft_sys_interface(const char *name);
 void weft_sys_close(int fd);
