@@ -16,6 +16,7 @@ import time
 import micro
 import page
 import servers
+import static
 
 MICRO_HEAD = ('micro benchmark', 'workers', 'median', 'min', 'max', 'unit', 'goal')
 SERVER_HEAD = ('server', 'req/s', 'min', 'max', 'x raw', 'CPU us/req', 'p50 us', 'p99 us',
@@ -84,6 +85,11 @@ def micro_cells(f):
             f"{f['max']:.2f}", f['unit'], '' if goal is None else f'{goal:g}']
 
 
+def server_head(rows):
+    """The ratio is to the first row, by the first word of its name."""
+    return [h.replace('raw', rows[0]['server'].split()[0]) for h in SERVER_HEAD]
+
+
 def server_cells(r):
     if 'failed' in r:
         return [r['server'], 'failed: ' + r['failed']] + [''] * 8
@@ -116,12 +122,13 @@ def measure(options, results, sections):
         print_table(list(MICRO_HEAD), [micro_cells(f) for f in figures])
         sections.append(page.micro_section(figures, MICRO_HEAD, micro_cells))
     results['servers'] = {}
-    for name, rows in servers.run_all(folder, options.quick, wanted, say):
-        hush()
-        results['servers'][name] = rows
-        print(f'\n{name}')
-        print_table(list(SERVER_HEAD), [server_cells(r) for r in rows])
-        sections.append(page.server_section(name, SERVER_HEAD, rows, server_cells))
+    for source in (servers, static):
+        for name, rows in source.run_all(folder, options.quick, wanted, say):
+            hush()
+            results['servers'][name] = rows
+            print(f'\n{name}')
+            print_table(server_head(rows), [server_cells(r) for r in rows])
+            sections.append(page.server_section(name, server_head(rows), rows, server_cells))
     wrk = list(servers.run_wrk(folder, options.quick, wanted, say))
     hush()
     if wrk:

@@ -61,7 +61,7 @@ def pin(command, cpu):
 @contextlib.contextmanager
 def running(folder, program, arguments):
     """A server, ready: its process and port. Ended, by force if need be, on the way out."""
-    command = [f'{folder}/{program}', *arguments]
+    command = [os.path.join(folder, program), *arguments]
     if '2' not in arguments:
         command = pin(command, SERVER_CPU)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
