@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <weft/base.h>
 
@@ -194,6 +195,42 @@ WEFT_API void weft_chan_close(struct weft_chan *chan);
  * bytes: drain it first if they own something. NULL is fine.
  */
 WEFT_API void weft_chan_destroy(struct weft_chan *chan);
+
+/* op of a struct weft_case: what it waits for, and its status when it was chosen */
+enum {
+	WEFT_SEND = 1, /* chan takes *item: 0; -EPIPE: it is closed */
+	WEFT_RECV,     /* chan gives *item: 1; 0: it is closed and drained */
+	WEFT_TASK,     /* task ends: its status */
+	WEFT_READABLE, /* fd can be read from: the events that came, as weft_poll; -EBADF: not open */
+	WEFT_WRITABLE, /* fd can be written to: likewise */
+};
+
+/* One of the things weft_select waits for. Fields that its op does not use are ignored. */
+struct weft_case {
+	int op;
+	struct weft_chan *chan; /* SEND, RECV */
+	void *item;             /* SEND: read; RECV: written, if the case is chosen */
+	struct weft_task *task; /* TASK */
+	int fd;                 /* READABLE, WRITABLE */
+	int status;             /* out: set in the case that was chosen, and in no other */
+};
+
+/*
+ * [S] Waits until one of n cases can go on, and lets that one, and no other, take effect. What is
+ * closed, ended or failed can go on too: its status says so. Of several that can, one is taken by
+ * a start at random. The same channel may stand in several cases, in both directions: a select never
+ * meets itself. A timeout <= 0 only looks; without a case the call waits for the timeout.
+ *
+ * Descriptors belong to the calling task's runtime; weft_close ends such a case with -EBADF. On a
+ * plain thread channels and tasks only. A channel that stands in several cases must not be
+ * destroyed before the call has returned.
+ *
+ * Returns the index of the case; -EAGAIN when the timeout passed; -ECANCELED, -ETIMEDOUT;
+ * -EDEADLK when all cases are tasks that wait for the caller, without a timeout; -EINVAL for a
+ * bad op, or no channel, item or task where the op needs it; -EPERM for a descriptor on a plain
+ * thread; -ENOMEM. On error no case has taken effect.
+ */
+WEFT_API ssize_t weft_select(struct weft_case *cases, size_t n, weft_ns timeout);
 
 WEFT_EXTERN_C_END
 

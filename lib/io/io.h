@@ -68,6 +68,17 @@ static inline uint32_t weft_transfer_len(size_t n)
 	return (uint32_t)(n < WEFT_TRANSFER_MAX ? n : WEFT_TRANSFER_MAX);
 }
 
+/* The op_flags of a poll for those events. */
+static inline uint32_t weft_poll_mask(short events)
+{
+	uint32_t mask = (uint16_t)events;
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	mask <<= 16; /* the kernel's field is two halves */
+#endif
+	return mask;
+}
+
 static inline uint64_t weft_op_addr(const void *pointer)
 {
 	return (uint64_t)(uintptr_t)pointer;

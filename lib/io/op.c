@@ -186,22 +186,12 @@ int64_t weft_op_run_again(struct weft_op *op)
 	return weft_unlikely(rc < 0) ? rc : run(op, false);
 }
 
-static uint32_t poll_mask(short events)
-{
-	uint32_t mask = (uint16_t)events;
-
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	mask <<= 16; /* the kernel's field is two halves */
-#endif
-	return mask;
-}
-
 int weft_op_poll(int fd, short events)
 {
 	struct weft_op op = {
 		.code = IORING_OP_POLL_ADD,
 		.fd = fd,
-		.op_flags = poll_mask(events),
+		.op_flags = weft_poll_mask(events),
 	};
 
 	return (int)weft_op_run_again(&op);

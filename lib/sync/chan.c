@@ -9,42 +9,28 @@
  * items:    a ring of capacity slots behind the struct; head is the oldest, count how many.
  * senders:  wait only while the channel is full; waiter.item is read under `lock` by whoever
  *           takes the item over. receivers: wait only while it is empty and no sender waits;
- *           waiter.item is written under `lock`. So at most one of the two queues is in use.
+ *           waiter.item is written under `lock`. So at most one of the two queues is in use, but
+ *           for a select that offers both and does not meet itself.
  * Order:    items, senders and receivers first come first served.
  * Result:   a granted waiter's value is DONE (its item was moved) or CLOSED. An item changes
  *           hands together with the grant, so a cancel either finds the waiter still queued,
  *           and nothing has happened, or comes too late.
+ * Select:   waits in several queues (chan.h). Its waiters are served as others are, after its choice
+ *           has been made; those it has no more use for do not count, and are taken out when met.
  * Bound:    capacity items; 0 makes each send meet a receive.
  *
  * The edges are the lock's (SP1) and the grant's: what was written before a send is seen after
  * the receive that got the item.
  */
+#include "sync/chan.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <weft/sync.h>
-
 #include "base/spin.h"
 #include "sched/wait.h"
 #include "sync/waiters.h"
-
-enum {
-	CLOSED,
-	DONE,
-};
-
-struct weft_chan {
-	struct weft_spin lock;
-	bool closed;
-	size_t item_size;
-	size_t capacity;
-	size_t head;
-	size_t count;
-	struct weft_waitq senders;
-	struct weft_waitq receivers;
-	_Alignas(max_align_t) unsigned char items[];
-};
 
 struct weft_chan *weft_chan_create(size_t item_size, size_t capacity)
 {
@@ -90,11 +76,33 @@ static void ring_pop(struct weft_chan *chan, void *item)
 	chan->count--;
 }
 
+/* `lock` held. Among others there are selects: make the choice of the first that is still open. */
+__attribute__((noinline)) static struct weft_waiter *choose_first(struct weft_waitq *queue)
+{
+	struct weft_waiter *waiter;
+
+	while ((waiter = weft_waitq_first(queue)) && waiter->value) {
+		if (weft_choice_make((struct weft_choice *)waiter->value)) /* SL1 */
+			break;
+		weft_list_remove(&queue->list, &waiter->node);
+		waiter->queued = 0;
+	}
+	return waiter;
+}
+
+/* `lock` held. The waiter to serve, which must then be served; NULL: none. */
+static inline struct weft_waiter *first_to_serve(struct weft_waitq *queue)
+{
+	struct weft_waiter *first = weft_waitq_first(queue);
+
+	return weft_unlikely(first && first->value) ? choose_first(queue) : first;
+}
+
 /* `lock` held; the waiter's item was moved. */
 static struct weft_parker *grant_done(
 	struct weft_waitq *queue, struct weft_waiter *waiter)
 {
-	waiter->value = DONE;
+	waiter->value = WEFT_CHAN_DONE;
 	return weft_waitq_grant(queue, waiter);
 }
 
@@ -106,7 +114,7 @@ static int send_locked(
 
 	if (chan->closed)
 		return -EPIPE;
-	receiver = weft_waitq_first(&chan->receivers);
+	receiver = first_to_serve(&chan->receivers);
 	if (receiver) {
 		copy_item(chan, receiver->item, item);
 		*parker = grant_done(&chan->receivers, receiver);
@@ -121,7 +129,7 @@ static int send_locked(
 /* `lock` held. 1: an item; 0: closed and drained; -EAGAIN: empty. *parker as above. */
 static int recv_locked(struct weft_chan *chan, void *item, struct weft_parker **parker)
 {
-	struct weft_waiter *sender = weft_waitq_first(&chan->senders);
+	struct weft_waiter *sender = first_to_serve(&chan->senders);
 
 	if (chan->count) {
 		ring_pop(chan, item);
@@ -139,6 +147,16 @@ static int recv_locked(struct weft_chan *chan, void *item, struct weft_parker **
 	return chan->closed ? 0 : -EAGAIN;
 }
 
+int weft_chan_send_locked(struct weft_chan *chan, const void *item, struct weft_parker **parker)
+{
+	return send_locked(chan, item, parker);
+}
+
+int weft_chan_recv_locked(struct weft_chan *chan, void *item, struct weft_parker **parker)
+{
+	return recv_locked(chan, item, parker);
+}
+
 /* `lock` held; released. Waits for a partner: DONE, CLOSED or a negative code. */
 static int wait_for_partner(struct weft_chan *chan, struct weft_waitq *queue, void *item)
 {
@@ -150,6 +168,7 @@ static int wait_for_partner(struct weft_chan *chan, struct weft_waitq *queue, vo
 		return rc;
 	}
 	waiter.item = item;
+	waiter.value = 0;
 	rc = weft_waitq_wait(&chan->lock, queue, &waiter, WEFT_FOREVER);
 	return rc < 0 ? rc : (int)waiter.value;
 }
@@ -180,7 +199,7 @@ int weft_chan_send(struct weft_chan *chan, const void *item)
 	rc = wait_for_partner(chan, &chan->senders, (void *)item);
 	if (rc < 0)
 		return rc;
-	return rc == DONE ? 0 : -EPIPE;
+	return rc == WEFT_CHAN_DONE ? 0 : -EPIPE;
 }
 
 int weft_chan_recv(struct weft_chan *chan, void *item)
@@ -202,7 +221,7 @@ int weft_chan_recv(struct weft_chan *chan, void *item)
 	rc = wait_for_partner(chan, &chan->receivers, item);
 	if (rc < 0)
 		return rc;
-	return rc == DONE ? 1 : 0;
+	return rc == WEFT_CHAN_DONE ? 1 : 0;
 }
 
 int weft_chan_try_send(struct weft_chan *chan, const void *item)
@@ -248,8 +267,8 @@ static void turn_away(struct weft_wakes *wakes, struct weft_waitq *queue)
 {
 	struct weft_waiter *first;
 
-	while ((first = weft_waitq_first(queue))) {
-		first->value = CLOSED;
+	while ((first = first_to_serve(queue))) {
+		first->value = WEFT_CHAN_CLOSED;
 		weft_wakes_grant(wakes, queue, first);
 	}
 }

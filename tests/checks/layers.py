@@ -21,8 +21,7 @@ ALLOWED = {
     ('io', 'sched/submit.h'): 'how an I/O call reaches a ring',
     ('blocking', 'sched/submit.h'): 'the pool of the current runtime',
     ('io', 'blocking/jobs.h'): 'what no ring carries out needs a thread that may block',
-    ('sync', 'sched/submit.h'): 'select waits for descriptors beside channels and tasks',
-    ('sync', 'sched/backend.h'): 'the same',
+    ('sync', 'io/ready.h'): 'select waits for descriptors beside channels and tasks',
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <weft.h>
 
@@ -321,6 +322,264 @@ Test(stress_sync, mutexes_locked_in_any_order_never_stop_everybody)
 	play(eat_anyhow, eat_anyhow, NULL, 2);
 	cr_assert_gt(weft_load_relaxed(&refused), 0);
 	cr_assert_gt(players[0].count, 0);
+}
+
+/* -- readers-writer lock --------------------------------------------------------------------- */
+
+static struct weft_rwlock rwlock;
+static _Atomic(int) reading;
+
+/* The pages say how often, how much and what has been written; a reader finds them in agreement. */
+static struct player pages;
+
+static int read_or_write(void *arg)
+{
+	struct player *p = arg;
+
+	while (!weft_load_relaxed(&over)) {
+		bool writes = random_next(&p->random) % 4 == 0;
+		int rc = writes ? weft_rwlock_wrlock(&rwlock) : weft_rwlock_rdlock(&rwlock);
+
+		if (was_cancelled(rc))
+			continue;
+		cr_assert_eq(rc, 0);
+		if (writes) {
+			cr_assert_eq(weft_load_relaxed(&reading), 0);
+			record(p, (unsigned long)p->number << 40 | p->count);
+			record(&pages, (unsigned long)p->number << 40 | (p->count - 1));
+		} else {
+			unsigned long count = pages.count;
+
+			weft_add_relaxed(&reading, 1);
+			if (random_next(&p->random) % 16 == 0)
+				(void)weft_yield();
+			cr_assert_eq(pages.count, count);
+			weft_sub_relaxed(&reading, 1);
+		}
+		cr_assert_eq(weft_rwlock_unlock(&rwlock), 0);
+		if (p->number >= TASKS)
+			sched_yield();
+	}
+	return 0;
+}
+
+static void play_rwlock(unsigned workers)
+{
+	unsigned long count = 0, sum = 0, xors = 0;
+
+	pages = (struct player){0};
+	play(read_or_write, read_or_write, NULL, workers);
+	for (int i = 0; i < PLAYERS; i++) {
+		count += players[i].count;
+		sum += players[i].sum;
+		xors ^= players[i].xors;
+		cr_assert_gt(players[i].count, 0, "player %d never wrote", i);
+	}
+	cr_assert_eq(pages.count, count);
+	cr_assert_eq(pages.sum, sum);
+	cr_assert_eq(pages.xors, xors);
+	cr_assert_eq(weft_rwlock_wrlock(&rwlock), 0, "nobody kept it");
+	cr_assert_eq(weft_rwlock_unlock(&rwlock), 0);
+}
+
+Test(stress_sync, a_readers_writer_lock_excludes_and_starves_nobody)
+{
+	play_rwlock(1);
+	play_rwlock(2);
+}
+
+/* -- barrier --------------------------------------------------------------------------------- */
+
+enum { PARTY = 4 };
+
+static struct weft_barrier barrier;
+static _Atomic(unsigned long) firsts, others;
+
+static int meet_until_over(void *arg)
+{
+	(void)arg;
+	while (!weft_load_relaxed(&over)) {
+		struct weft_scope scope;
+		int rc;
+
+		if (!weft_self())
+			return 0; /* nobody would end a thread's last wait */
+		weft_deadline_begin(&scope, WEFT_MS(1));
+		rc = weft_barrier_wait(&barrier);
+		weft_scope_end(&scope);
+		if (rc == -ETIMEDOUT || was_cancelled(rc))
+			continue;
+		cr_assert(rc == 0 || rc == 1);
+		weft_add_relaxed(rc ? &firsts : &others, 1);
+	}
+	return 0;
+}
+
+Test(stress_sync, a_barrier_lets_go_of_whole_parties_only)
+{
+	weft_barrier_init(&barrier, PARTY);
+	play(meet_until_over, meet_until_over, NULL, 2);
+	cr_assert_gt(weft_load_relaxed(&firsts), 0);
+	cr_assert_eq(weft_load_relaxed(&others), (PARTY - 1) * weft_load_relaxed(&firsts));
+}
+
+/* -- select ---------------------------------------------------------------------------------- */
+
+enum { CHANS = 3, IDLE_CASES = 2 };
+
+static struct weft_chan *chans[CHANS];
+static int silent_pipe[2];
+
+/* What a task's select may wait for besides, and never gets. */
+static size_t add_idle_cases(struct player *p, struct weft_case *cases, size_t n)
+{
+	if (weft_self() && random_next(&p->random) % 4 == 0)
+		cases[n++] = (struct weft_case){.op = WEFT_READABLE, .fd = silent_pipe[0]};
+	if (weft_self() && random_next(&p->random) % 4 == 0)
+		cases[n++] = (struct weft_case){.op = WEFT_TASK, .task = weft_self()};
+	return n;
+}
+
+/* A select over some of the channels, in any order. Its index among all channels; -EAGAIN, -ECANCELED. */
+static int select_some(struct player *p, int op, unsigned skip, unsigned long *item, int *status)
+{
+	struct weft_case cases[CHANS + IDLE_CASES];
+	int first = (int)random_next(&p->random) % CHANS, which[CHANS];
+	size_t n = 0;
+	ssize_t index;
+
+	for (int i = 0; i < CHANS; i++) {
+		int k = (first + i) % CHANS;
+
+		if (skip & 1u << k || (n > 0 && random_next(&p->random) % 3 == 0))
+			continue;
+		which[n] = k;
+		cases[n++] = (struct weft_case){.op = op, .chan = chans[k], .item = item};
+	}
+	index = weft_select(cases, add_idle_cases(p, cases, n),
+		random_next(&p->random) % 4 ? WEFT_FOREVER
+					    : (weft_ns)(random_next(&p->random) % 50000));
+	if (index < 0)
+		return (int)index;
+	cr_assert_lt(index, (ssize_t)n, "an idle case was chosen");
+	*status = cases[index].status;
+	return which[index];
+}
+
+static int offer_until_over(void *arg)
+{
+	struct player *p = arg;
+	unsigned long item = (unsigned long)p->number << 40;
+
+	while (!weft_load_relaxed(&over)) {
+		int status = 0, rc;
+
+		item++;
+		do {
+			if (random_next(&p->random) % 4)
+				rc = select_some(p, WEFT_SEND, 0, &item, &status);
+			else
+				rc = weft_chan_send(
+					chans[random_next(&p->random) % CHANS], &item);
+		} while (rc == -EAGAIN || was_cancelled(rc));
+		cr_assert_geq(rc, 0);
+		cr_assert_eq(status, 0);
+		record(p, item);
+	}
+	if (weft_sub_acq_rel(&senders, 1) == 1) {
+		for (int i = 0; i < CHANS; i++)
+			weft_chan_close(chans[i]);
+	}
+	return 0;
+}
+
+static int take_until_closed(void *arg)
+{
+	struct player *p = arg;
+	unsigned closed = 0;
+
+	while (closed != (1u << CHANS) - 1) {
+		unsigned long item = 0;
+		int status = 0, index = select_some(p, WEFT_RECV, closed, &item, &status);
+
+		if (index == -EAGAIN || was_cancelled(index))
+			continue;
+		cr_assert_geq(index, 0);
+		if (status == 1)
+			record(p, item);
+		else
+			closed |= 1u << index;
+	}
+	return 0;
+}
+
+static void play_select(size_t capacity, unsigned workers)
+{
+	unsigned long count = 0, sum = 0, xors = 0;
+
+	for (int i = 0; i < CHANS; i++)
+		chans[i] = weft_chan_create(sizeof(unsigned long), capacity * (size_t)i);
+	weft_store_seq_cst(&senders, PLAYERS / 2);
+	play(offer_until_over, take_until_closed, NULL, workers);
+	for (int i = 0; i < PLAYERS; i++) {
+		count += i % 2 ? -players[i].count : players[i].count;
+		sum += i % 2 ? -players[i].sum : players[i].sum;
+		xors ^= players[i].xors;
+	}
+	cr_assert_gt(players[0].count, 0);
+	cr_assert_eq(count, 0);
+	cr_assert_eq(sum, 0);
+	cr_assert_eq(xors, 0);
+	for (int i = 0; i < CHANS; i++)
+		weft_chan_destroy(chans[i]);
+}
+
+Test(stress_sync, selects_lose_and_double_nothing)
+{
+	cr_assert_eq(pipe(silent_pipe), 0);
+	play_select(0, 1);
+	play_select(0, 2);
+	play_select(1, 2);
+	play_select(3, 3);
+}
+
+/* On one channel each offers an item and asks for one, so any two of them can meet. */
+static int swap_until_over(void *arg)
+{
+	struct player *p = arg;
+
+	while (!weft_load_relaxed(&over)) {
+		unsigned long out = (unsigned long)p->number << 40 | (p->count + 1), in = 0;
+		struct weft_case cases[] = {
+			{.op = WEFT_SEND, .chan = chan, .item = &out},
+			{.op = WEFT_RECV, .chan = chan, .item = &in},
+		};
+		ssize_t index = weft_select(cases, 2, WEFT_MS(1));
+
+		if (index == -EAGAIN || was_cancelled((int)index))
+			continue;
+		cr_assert(index == 0 || index == 1);
+		p->count++;
+		p->sum += index == 0 ? out : -in;
+		p->xors ^= (index == 0 ? out : in) * 0x9E3779B97F4A7C15;
+	}
+	return 0;
+}
+
+Test(stress_sync, selects_that_meet_each_other_agree)
+{
+	unsigned long sum = 0, xors = 0;
+
+	chan = weft_chan_create(sizeof(unsigned long), 0);
+	play(swap_until_over, swap_until_over, NULL, 2);
+	for (int i = 0; i < PLAYERS; i++) {
+		sum += players[i].sum;
+		xors ^= players[i].xors;
+	}
+	cr_assert_gt(players[0].count, 0);
+	cr_assert_eq(sum, 0);
+	cr_assert_eq(xors, 0);
+	weft_chan_destroy(chan);
 }
 
 /* -- semaphore ------------------------------------------------------------------------------- */

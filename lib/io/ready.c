@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ready - polls that are begun, looked at and ended one by one. As io/op.c does, each is counted on its
+ * descriptor from before it is submitted until it is over, so that weft_close ends it.
+ */
+#include "io/ready.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "io/io.h"
+#include "io/uring_compat.h"
+#include "sched/submit.h"
+#include "sched/wait.h"
+
+/* errno is put back: it is the program's. */
+__attribute__((noinline)) static int poll_at_once(int fd, short events)
+{
+	struct pollfd one = {.fd = fd, .events = events};
+	int before = errno;
+	int rc = poll(&one, 1, 0);
+
+	if (rc < 0)
+		rc = errno == EINTR ? 0 : -errno;
+	errno = before;
+	if (rc <= 0)
+		return rc;
+	return one.revents & POLLNVAL ? -EBADF : one.revents;
+}
+
+int weft_ready_now(int fd, short events)
+{
+	struct weft_fd *entry;
+	int rc = fd < 0 ? -EBADF : weft_io_begin(fd, &entry);
+
+	if (rc < 0)
+		return rc;
+	rc = poll_at_once(fd, events);
+	return weft_fd_end(entry) ? -EBADF : rc;
+}
+
+static int submit(struct weft_ready *ready)
+{
+	int rc;
+
+	ready->op.cancel_sent = 0;
+	ready->op.parker = weft_parker_self();
+	weft_store_relaxed(&ready->op.done, 0);
+	rc = weft_io_submit(&ready->op);
+	if (rc == 0 && weft_fd_closing(ready->entry)) /* FD2 */
+		weft_io_cancel(&ready->op);
+	return rc;
+}
+
+int weft_ready_begin(struct weft_ready *ready, int fd, short events)
+{
+	int rc = fd < 0 ? -EBADF : weft_io_begin(fd, &ready->entry);
+
+	if (rc < 0)
+		return rc;
+	ready->op = (struct weft_op){
+		.code = IORING_OP_POLL_ADD,
+		.fd = fd,
+		.op_flags = weft_poll_mask(events),
+	};
+	rc = submit(ready);
+	if (rc < 0)
+		weft_fd_end(ready->entry);
+	return rc;
+}
+
+static bool ended_for_nothing(const struct weft_ready *ready)
+{
+	return (ready->op.result == -ECANCELED || ready->op.result == -EINTR) &&
+		!weft_fd_closing(ready->entry);
+}
+
+bool weft_ready_over(struct weft_ready *ready)
+{
+	if (!weft_load_acquire(&ready->op.done)) /* OP1 */
+		return false;
+	if (!ended_for_nothing(ready))
+		return true;
+	/* A signal, or a closer that came late and met the number's next owner: go on. */
+	ready->op.result = submit(ready);
+	if (ready->op.result == 0)
+		return false;
+	weft_store_relaxed(&ready->op.done, 1);
+	return true;
+}
+
+int weft_ready_end(struct weft_ready *ready)
+{
+	if (!weft_load_acquire(&ready->op.done)) /* OP1 */
+		weft_io_cancel(&ready->op);
+	while (!weft_load_acquire(&ready->op.done)) /* OP1 */
+		weft_park_deaf(WEFT_FOREVER);
+	if (weft_fd_end(ready->entry) && ready->op.result < 0)
+		return -EBADF;
+	return ready->op.result;
+}
