@@ -6,37 +6,34 @@
 #include "io/ready.h"
 
 #include <errno.h>
-#include <poll.h>
 
 #include "io/io.h"
+#include "io/optable.h"
 #include "io/uring_compat.h"
 #include "sched/submit.h"
 #include "sched/wait.h"
 
-/* errno is put back: it is the program's. */
-__attribute__((noinline)) static int poll_at_once(int fd, short events)
+static struct weft_op poll_op(int fd, short events)
 {
-	struct pollfd one = {.fd = fd, .events = events};
-	int before = errno;
-	int rc = poll(&one, 1, 0);
-
-	if (rc < 0)
-		rc = errno == EINTR ? 0 : -errno;
-	errno = before;
-	if (rc <= 0)
-		return rc;
-	return one.revents & POLLNVAL ? -EBADF : one.revents;
+	return (struct weft_op){
+		.code = IORING_OP_POLL_ADD,
+		.fd = fd,
+		.op_flags = weft_poll_mask(events),
+	};
 }
 
 int weft_ready_now(int fd, short events)
 {
+	struct weft_op op = poll_op(fd, events);
 	struct weft_fd *entry;
 	int rc = fd < 0 ? -EBADF : weft_io_begin(fd, &entry);
 
 	if (rc < 0)
 		return rc;
-	rc = poll_at_once(fd, events);
-	return weft_fd_end(entry) ? -EBADF : rc;
+	rc = (int)weft_op_row(op.code)->perform(&op, false);
+	if (weft_fd_end(entry))
+		return -EBADF;
+	return rc == -EAGAIN || rc == -EINTR ? 0 : rc;
 }
 
 static int submit(struct weft_ready *ready)
@@ -58,11 +55,7 @@ int weft_ready_begin(struct weft_ready *ready, int fd, short events)
 
 	if (rc < 0)
 		return rc;
-	ready->op = (struct weft_op){
-		.code = IORING_OP_POLL_ADD,
-		.fd = fd,
-		.op_flags = weft_poll_mask(events),
-	};
+	ready->op = poll_op(fd, events);
 	rc = submit(ready);
 	if (rc < 0)
 		weft_fd_end(ready->entry);
