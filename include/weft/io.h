@@ -18,13 +18,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
 #include <weft/base.h>
 
 WEFT_EXTERN_C_BEGIN
+
+struct statx; /* <sys/stat.h>, with _GNU_SOURCE */
 
 /* flags of weft_listen */
 enum {
