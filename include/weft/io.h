@@ -110,7 +110,10 @@ WEFT_API int weft_shutdown(int fd, int how);
  */
 WEFT_API int weft_close(int fd);
 
-/* openat(2); dirfd may be AT_FDCWD. Returns a descriptor, the caller's to close. */
+/*
+ * openat(2); dirfd may be AT_FDCWD. Returns a descriptor, the caller's to close. To open a named
+ * pipe for reading does not wait for a writer; the first weft_read of it does.
+ */
 WEFT_API int weft_openat(int dirfd, const char *path, int flags, mode_t mode);
 
 /* fsync(2); with flags 1 fdatasync(2): the data only. Returns 0. */

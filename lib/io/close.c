@@ -10,7 +10,9 @@
 #include <weft/runtime.h>
 #include <weft/task.h>
 
+#include "io/at_once.h"
 #include "io/io.h"
+#include "io/sys.h"
 #include "io/uring_compat.h"
 #include "sched/submit.h"
 #include "sched/wait.h"
@@ -82,7 +84,7 @@ int weft_close(int fd)
 	if (rc < 0)
 		return rc;
 	weft_fd_forget(entry, fd);
-	rc = (int)weft_op_run_deaf(&op);
+	rc = weft_at_once_closes(entry) ? weft_sys_close(fd) : (int)weft_op_run_deaf(&op);
 	weft_fd_close_end(entry, ticket);
 	return rc;
 }

@@ -61,6 +61,7 @@ struct weft_fd {
 	_Atomic(uint64_t) word;
 	_Atomic(struct weft_parker *) closer;
 	_Atomic(uint32_t) watchers; /* bits of workers that watch it (io/watch.h) */
+	_Atomic(uint32_t) kind; /* what reads of it are like, see io/at_once.h */
 };
 
 struct weft_fd_table {

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "io/at_once.h"
 #include "io/io.h"
 #include "io/uring_compat.h"
+#include "sched/submit.h"
 
 #define AT_POSITION UINT64_MAX /* the file's own, which moves */
 
@@ -108,12 +110,16 @@ int weft_openat(int dirfd, const char *path, int flags, mode_t mode)
 		.len = mode,
 		.op_flags = (uint32_t)flags,
 	};
+	struct weft_fd *entry;
 	int fd;
 
 	if (!path)
 		return -EFAULT;
 	fd = (int)weft_op_run(&op);
 	weft_fd_opened(fd);
+	entry = fd >= 0 ? weft_fd_find(&weft_io_current()->fds, fd) : NULL;
+	if (entry)
+		weft_at_once_opened(entry, flags);
 	return fd;
 }
 

@@ -13,6 +13,7 @@
 
 #include <weft/task.h>
 
+#include "io/at_once.h"
 #include "io/io.h"
 #include "io/sys.h"
 #include "io/uring_compat.h"
@@ -105,30 +106,27 @@ static void wait_until_done(struct weft_op *op, struct interference *why)
 	}
 }
 
-/*
- * Nearly always there is room in the socket's buffer, and then the system call alone is cheaper than an entry,
- * a completion and two switches. -EAGAIN: it has to wait, which is the ring's.
- */
-static int64_t send_at_once(const struct weft_op *op)
+/* The kernel's own codes for a call that a signal ended, which a ring lets through for some. */
+static bool restarts(int result)
 {
-	return weft_sys_send(op->fd, (const void *)(uintptr_t)op->addr, op->len,
-		(int)op->op_flags | MSG_DONTWAIT);
+	return result <= -512 && result >= -516;
 }
 
-/* One attempt: submit, wait, uncount. */
+/* One attempt: at once, or submit, wait, uncount. */
 static int64_t attempt(struct weft_op *op, struct interference *why)
 {
 	struct weft_fd *entry;
+	int64_t done = 0;
 	int rc = begin(op, &entry);
 
 	if (rc < 0)
 		return rc;
-	if (op->code == IORING_OP_SEND) {
-		int64_t sent = send_at_once(op);
+	if (weft_at_once_may(op)) {
+		int64_t result = weft_at_once(op, entry, &done);
 
-		if (weft_likely(sent != -EAGAIN)) {
+		if (weft_likely(result != -EAGAIN || done < 0)) {
 			why->closing = entry && weft_fd_end(entry);
-			return sent;
+			return result;
 		}
 	}
 	op->cancel_sent = 0;
@@ -139,10 +137,10 @@ static int64_t attempt(struct weft_op *op, struct interference *why)
 		if (weft_unlikely(entry && weft_fd_closing(entry))) /* FD2 */
 			weft_io_cancel(op);
 		wait_until_done(op, why);
-		rc = op->result;
+		rc = restarts(op->result) ? -EINTR : op->result;
 	}
 	why->closing = entry && weft_fd_end(entry);
-	return rc;
+	return done > 0 && rc < 0 ? done : done + rc; /* what was read at once wins */
 }
 
 static int64_t run(struct weft_op *op, bool deaf)
@@ -222,6 +220,7 @@ void weft_fd_opened(int fd)
 		return;
 	weft_fd_reset(entry);
 	weft_fd_forget(entry, fd);
+	weft_at_once_socket(entry);
 }
 
 void weft_fd_forget(struct weft_fd *entry, int fd)

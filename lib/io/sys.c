@@ -6,8 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <net/if.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* What the call returned, or its error; errno is put back, since it is the program's. */
@@ -97,12 +100,11 @@ __attribute__((noinline)) uint32_t weft_sys_interface(const char *name)
 	return index;
 }
 
-__attribute__((noinline)) void weft_sys_close(int fd)
+__attribute__((noinline)) int weft_sys_close(int fd)
 {
 	int before = errno;
 
-	close(fd);
-	errno = before;
+	return status((int)syscall(SYS_close, fd), before);
 }
 
 __attribute__((noinline)) int64_t weft_sys_send(int fd, const void *buf, size_t n, int flags)
@@ -126,4 +128,80 @@ __attribute__((noinline)) int64_t weft_sys_recv(int fd, void *buf, size_t n, int
 		rc = -errno;
 	errno = before;
 	return rc;
+}
+
+__attribute__((noinline)) int64_t weft_sys_sendmsg(int fd, const void *msg, int flags)
+{
+	int before = errno;
+
+	return status((int)syscall(SYS_sendmsg, fd, msg, flags), before);
+}
+
+__attribute__((noinline)) int weft_sys_file_flags(int fd)
+{
+	int before = errno;
+
+	return status(fcntl(fd, F_GETFL), before);
+}
+
+__attribute__((noinline)) int weft_sys_set_file_flags(int fd, int flags)
+{
+	int before = errno;
+
+	return status((int)syscall(SYS_fcntl, fd, F_SETFL, flags), before);
+}
+
+__attribute__((noinline)) int weft_sys_file_mode(int fd)
+{
+	struct stat about;
+	int before = errno, rc = status(fstat(fd, &about), before);
+
+	return rc < 0 ? rc : (int)about.st_mode;
+}
+
+__attribute__((noinline)) int weft_sys_has_position(int fd)
+{
+	int before = errno;
+	int rc = lseek(fd, 0, SEEK_CUR) < 0 && errno == ESPIPE ? -ESPIPE : -EAGAIN;
+
+	errno = before;
+	return rc;
+}
+
+/* Not preadv2() either. An offset is one register wide where a long is. */
+__attribute__((noinline)) int64_t weft_sys_read_now(int fd, void *buf, size_t n, uint64_t off)
+{
+	struct iovec iov = {.iov_base = buf, .iov_len = n};
+	int before = errno;
+	int64_t rc = syscall(SYS_preadv2, fd, &iov, 1UL, (long)off,
+		sizeof(long) == 8 ? 0L : (long)(off >> 32), RWF_NOWAIT);
+
+	if (rc < 0)
+		rc = -errno;
+	errno = before;
+	return rc;
+}
+
+__attribute__((noinline)) int64_t weft_sys_open_cached(
+	int dirfd, const char *path, int flags)
+{
+#ifdef RESOLVE_CACHED
+	struct open_how how = {
+		.flags = (uint32_t)flags | O_LARGEFILE, .resolve = RESOLVE_CACHED};
+	int before = errno;
+
+	return status((int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how)), before);
+#else
+	(void)dirfd, (void)path, (void)flags;
+	return -ENOSYS;
+#endif
+}
+
+__attribute__((noinline)) int weft_sys_statx(
+	int dirfd, const char *path, int flags, unsigned mask, struct statx *about)
+{
+	int before = errno;
+
+	return status(
+		(int)syscall(SYS_statx, dirfd, path, flags, mask, about), before);
 }

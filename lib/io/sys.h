@@ -21,6 +21,20 @@ int weft_sys_shutdown(int fd, int how);
 /* With MSG_DONTWAIT. */
 int64_t weft_sys_send(int fd, const void *buf, size_t n, int flags);
 int64_t weft_sys_recv(int fd, void *buf, size_t n, int flags);
+int64_t weft_sys_sendmsg(int fd, const void *msg, int flags);
+/* F_GETFL and F_SETFL; the type bits of st_mode. */
+int weft_sys_file_flags(int fd);
+int weft_sys_set_file_flags(int fd, int flags);
+int weft_sys_file_mode(int fd);
+/* -ESPIPE, or -EAGAIN when there is one. */
+int weft_sys_has_position(int fd);
+/* Only what is in memory: -EAGAIN for nothing. off UINT64_MAX: the file's position. */
+int64_t weft_sys_read_now(int fd, void *buf, size_t n, uint64_t off);
+/* Only if the names are in memory: else -EAGAIN; -ENOSYS or -EINVAL where the kernel cannot tell. */
+int64_t weft_sys_open_cached(int dirfd, const char *path, int flags);
+struct statx;
+int weft_sys_statx(
+	int dirfd, const char *path, int flags, unsigned mask, struct statx *about);
 int weft_sys_getsockname(int fd, struct sockaddr *addr, socklen_t *len);
 /* Switch a socket option on. */
 int weft_sys_enable(int fd, int level, int option);
@@ -30,6 +44,6 @@ int weft_sys_socket_error(int fd);
 int weft_sys_disconnect(int fd);
 /* The number of a network interface, 0 if there is none such. */
 uint32_t weft_sys_interface(const char *name);
-void weft_sys_close(int fd);
+int weft_sys_close(int fd);
 
 #endif

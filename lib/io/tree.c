@@ -6,6 +6,7 @@
 #include <weft/io.h>
 
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "io/io.h"
 #include "io/uring_compat.h"

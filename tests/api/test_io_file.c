@@ -5,6 +5,7 @@
 #include "helper.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
@@ -218,4 +219,265 @@ static int write_side_by_side(void *arg)
 Test(io_file, is_written_side_by_side)
 {
 	run_on_1_2_4(write_side_by_side);
+}
+
+/* -EAGAIN: the next page is not in memory. */
+static ssize_t in_memory(int fd, off_t at)
+{
+	char byte;
+	struct iovec iov = { &byte, 1 };
+	ssize_t n = preadv2(fd, &iov, 1, at, RWF_NOWAIT);
+
+	return n < 0 ? -errno : n;
+}
+
+static int read_across_what_is_not_in_memory(void *arg)
+{
+	enum { SIZE = 1 << 20, KEPT = 64 * 1024 };
+	char name[] = P_tmpdir "/weft-cold-XXXXXX", *data = malloc(SIZE), *copy = malloc(SIZE);
+	int plain = mkstemp(name), fd = weft_openat(AT_FDCWD, name, O_RDONLY | O_CLOEXEC, 0);
+	bool *cold = arg;
+
+	unlink(name);
+	for (int i = 0; i < SIZE; i++)
+		data[i] = (char)(i * 31 + i / 4096);
+	cr_assert_eq(weft_write_full(plain, data, SIZE, NULL), SIZE);
+	cr_assert_eq(weft_fsync(plain, 0), 0);
+	for (int way = 0; way < 3; way++) {
+		posix_fadvise(plain, KEPT, SIZE - KEPT, POSIX_FADV_DONTNEED);
+		cr_assert_eq(weft_pread(plain, copy, 1, 0), 1);
+		*cold |= in_memory(plain, SIZE / 2) == -EAGAIN;
+		memset(copy, 0, SIZE);
+		lseek(way == 1 ? fd : plain, 0, SEEK_SET);
+		if (way == 0)
+			cr_assert_eq(weft_pread(plain, copy, SIZE, 0), SIZE);
+		else
+			cr_assert_eq(weft_read(way == 1 ? fd : plain, copy, SIZE), SIZE);
+		cr_assert_arr_eq(data, copy, SIZE);
+	}
+	weft_close(fd);
+	weft_close(plain);
+	free(data);
+	free(copy);
+	return 0;
+}
+
+Test(io_file, a_read_does_not_end_where_memory_does)
+{
+	bool cold = false;
+
+	cr_assert_eq(run_with(1, read_across_what_is_not_in_memory, &cold), 0);
+	if (!cold)
+		cr_skip_test("everything stays in memory here");
+}
+
+static int use_offsets_without_a_position(void *arg)
+{
+	int pipe_ends[2], sockets[2];
+	char buf[4] = "abc";
+
+	(void)arg;
+	cr_assert_eq(pipe(pipe_ends), 0);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+	cr_assert_eq(weft_write(pipe_ends[1], "x", 1), 1);
+	cr_assert_eq(weft_write(sockets[1], "y", 1), 1);
+	cr_assert_eq(weft_pread(pipe_ends[0], buf, 1, 0), -ESPIPE);
+	cr_assert_eq(weft_pread(sockets[0], buf, 1, 7), -ESPIPE);
+	cr_assert_eq(weft_pwrite(pipe_ends[1], buf, 1, 0), -ESPIPE);
+	cr_assert_eq(weft_pwrite(sockets[1], buf, 1, 7), -ESPIPE);
+	cr_assert_eq(weft_read(pipe_ends[0], buf, 4), 1, "nothing was taken or added");
+	cr_assert_eq(weft_read(sockets[0], buf, 4), 1);
+
+	/* the same numbers, but files: closed and opened behind weft's back */
+	for (int i = 0; i < 2; i++) {
+		int file = make_file();
+		cr_assert_eq(dup2(file, pipe_ends[i]), pipe_ends[i]);
+		cr_assert_eq(dup2(file, sockets[i]), sockets[i]);
+		close(file);
+	}
+	cr_assert_eq(weft_pwrite(pipe_ends[0], "file", 4, 0), 4);
+	cr_assert_eq(weft_pread(pipe_ends[0], buf, 4, 1), 3);
+	cr_assert_eq(weft_pwrite(sockets[0], "file", 4, 0), 4);
+	cr_assert_eq(weft_pread(sockets[0], buf, 4, 1), 3);
+	for (int i = 0; i < 2; i++) {
+		weft_close(pipe_ends[i]);
+		weft_close(sockets[i]);
+	}
+	return 0;
+}
+
+Test(io_file, an_offset_is_refused_where_there_is_no_position)
+{
+	run_on_1_2_4(use_offsets_without_a_position);
+}
+
+static int reuse_the_number_of_a_file(void *arg)
+{
+	int ends[2], file = make_file();
+	char buf[8];
+
+	(void)arg;
+	cr_assert_eq(weft_pwrite(file, "file", 4, 0), 4);
+	cr_assert_eq(weft_pread(file, buf, 4, 0), 4);
+	cr_assert_eq(pipe(ends), 0);
+	cr_assert_eq(dup2(ends[0], file), file, "a pipe has the number now");
+	cr_assert_eq(weft_write(ends[1], "pipe", 4), 4);
+	cr_assert_eq(weft_read(file, buf, 8), 4, "what has come is enough");
+	cr_assert_arr_eq(buf, "pipe", 4);
+	weft_close(ends[0]);
+	weft_close(ends[1]);
+	cr_assert_eq(weft_read(file, buf, 8), 0);
+	weft_close(file);
+	return 0;
+}
+
+Test(io_file, a_number_may_become_something_else)
+{
+	run_on_1_2_4(reuse_the_number_of_a_file);
+}
+
+static int open_modes(void *arg)
+{
+	char name[] = P_tmpdir "/weft-modes-XXXXXX";
+	static const int flags[] = { O_RDONLY, O_RDWR, O_WRONLY, O_RDONLY | O_NONBLOCK,
+		O_RDWR | O_APPEND, O_PATH };
+
+	(void)arg;
+	close(mkstemp(name));
+	for (unsigned i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
+		int mine = weft_openat(AT_FDCWD, name, flags[i] | O_CLOEXEC, 0);
+		int libcs = open(name, flags[i] | O_CLOEXEC);
+		cr_assert_geq(mine, 0);
+		cr_assert_eq(fcntl(mine, F_GETFL), fcntl(libcs, F_GETFL), "flags %x", flags[i]);
+		cr_assert_eq(fcntl(mine, F_GETFD), FD_CLOEXEC);
+		weft_close(mine);
+		close(libcs);
+	}
+	cr_assert_eq(weft_openat(AT_FDCWD, name, O_RDONLY | O_DIRECTORY, 0), -ENOTDIR);
+	unlink(name);
+	return 0;
+}
+
+Test(io_file, is_opened_with_the_flags_asked_for)
+{
+	run_on_1_2_4(open_modes);
+}
+
+static int open_to_read(void *arg)
+{
+	return weft_openat(AT_FDCWD, arg, O_RDONLY | O_CLOEXEC, 0);
+}
+
+static int open_to_write(void *arg)
+{
+	return weft_openat(AT_FDCWD, arg, O_WRONLY | O_CLOEXEC, 0);
+}
+
+static int open_both_ends(void *arg)
+{
+	char folder[] = P_tmpdir "/weft-pipe-XXXXXX", name[64], buf[8];
+
+	(void)arg;
+	cr_assert_not_null(mkdtemp(folder));
+	snprintf(name, sizeof(name), "%s/pipe", folder);
+	cr_assert_eq(mkfifo(name, 0600), 0);
+	struct weft_task *writer = weft_create_task(open_to_write, name);
+	cr_assert_eq(weft_sleep(WEFT_MS(1)), 0);
+	cr_assert_eq(weft_status(writer), -EINPROGRESS, "it waits, and not the worker");
+	struct weft_task *reader = weft_create_task(open_to_read, name);
+	int in = weft_join(reader), out = weft_join(writer);
+	cr_assert_geq(in, 0);
+	cr_assert_geq(out, 0);
+	cr_assert_eq(weft_write(out, "hello", 5), 5);
+	cr_assert_eq(weft_read(in, buf, sizeof(buf)), 5);
+	weft_close(in);
+	weft_close(out);
+
+	if (strcmp(weft_runtime_backend(weft_runtime_current()), "io_uring") != 0)
+		goto remove; /* a pool thread that is in there cannot be called back */
+	writer = weft_create_task(open_to_write, name);
+	int status = weft_wait_for(writer, WEFT_MS(5));
+	cr_assert_eq(status, -ETIMEDOUT, "status %d", status);
+	weft_release(writer);
+remove:
+	unlink(name);
+	rmdir(folder);
+	return 0;
+}
+
+Test(io_file, opening_a_pipe_to_write_waits_for_a_reader)
+{
+	run_on_1_2_4(open_both_ends);
+}
+
+static int read_all_of_a_pipe(void *arg)
+{
+	char buf[8];
+	int fd = weft_openat(AT_FDCWD, arg, O_RDONLY | O_CLOEXEC, 0), sum = 0;
+	ssize_t n;
+
+	while ((n = weft_read(fd, buf, sizeof(buf))) > 0)
+		sum += (int)n;
+	weft_close(fd);
+	return n < 0 ? (int)n : sum;
+}
+
+static int read_before_there_is_a_writer(void *arg)
+{
+	char folder[] = P_tmpdir "/weft-pipe-XXXXXX", name[64];
+
+	(void)arg;
+	cr_assert_not_null(mkdtemp(folder));
+	snprintf(name, sizeof(name), "%s/pipe", folder);
+	cr_assert_eq(mkfifo(name, 0600), 0);
+	struct weft_task *reader = weft_create_task(read_all_of_a_pipe, name);
+	cr_assert_eq(weft_sleep(WEFT_MS(2)), 0);
+	cr_assert_eq(weft_status(reader), -EINPROGRESS);
+	int out = weft_openat(AT_FDCWD, name, O_WRONLY | O_CLOEXEC, 0);
+	cr_assert_eq(weft_write(out, "hello, world", 12), 12);
+	weft_close(out);
+	cr_assert_eq(weft_join(reader), 12);
+	unlink(name);
+	rmdir(folder);
+	return 0;
+}
+
+Test(io_file, reading_a_named_pipe_waits_for_its_first_writer)
+{
+	run_on_1_2_4(read_before_there_is_a_writer);
+}
+
+static int read_directly(void *arg)
+{
+	char name[] = "/var/tmp/weft-direct-XXXXXX";
+	char *block = aligned_alloc(4096, 8192), *copy = aligned_alloc(4096, 8192);
+	int plain = mkstemp(name);
+	bool *can = arg;
+
+	cr_assert_geq(plain, 0);
+	memset(block, 'd', 8192);
+	int fd = weft_openat(AT_FDCWD, name, O_RDWR | O_DIRECT | O_CLOEXEC, 0);
+	unlink(name);
+	*can = fd >= 0 && weft_pwrite(fd, block, 8192, 0) == 8192;
+	if (*can) {
+		for (int round = 0; round < 300; round++) {
+			memset(copy, 0, 8192);
+			cr_assert_eq(weft_pread(fd, copy, 8192, 4096), 4096, "its end");
+			cr_assert_arr_eq(copy, block, 4096);
+		}
+		weft_close(fd);
+	}
+	close(plain);
+	free(block);
+	free(copy);
+	return 0;
+}
+
+Test(io_file, is_read_past_the_page_cache)
+{
+	bool can;
+
+	cr_assert_eq(run_with(1, read_directly, &can), 0);
+	if (!can)
+		cr_skip_test("no O_DIRECT here");
 }

@@ -583,7 +583,7 @@ Test(epoll_pool, files_are_read_and_written)
 
 static int open_fifo(void *path)
 {
-	int fd = weft_openat(AT_FDCWD, path, O_RDONLY, 0);
+	int fd = weft_openat(AT_FDCWD, path, O_WRONLY, 0);
 
 	return fd < 0 ? fd : weft_close(fd);
 }
