@@ -503,6 +503,7 @@ def check_stop(out, program, root):
             half.sendall(b'GET /small.txt HTTP/1.1\r\n')
             time.sleep(0.1)
             process.send_signal(signal.SIGTERM)
+            read_all(idle)  # it has been told
             half.sendall(b'Host: a\r\n\r\n')
             rest = read_all(half)
             reply = Reply(rest[rest.index(b'HTTP'):])
