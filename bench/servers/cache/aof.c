@@ -24,6 +24,8 @@ enum {
 };
 
 #define RETRY WEFT_MS(100)
+#define LOCK_RETRY WEFT_MS(10)
+#define LOCK_PATIENCE WEFT_SEC(3)
 #define SYNC_EVERY WEFT_SEC(1)
 
 const char *aof_policy_name(enum aof_policy policy)
@@ -50,6 +52,26 @@ static int sync_folder(const char *dir)
 	return rc;
 }
 
+/*
+ * This program's alone. A program that was just killed may hold the file for a moment still: the
+ * kernel ends its writes after it is gone.
+ */
+static int lock_file(int fd)
+{
+	weft_ns give_up = weft_now() + LOCK_PATIENCE;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		int rc = -errno;
+
+		if (rc != -EWOULDBLOCK || weft_now() >= give_up)
+			return complain("another program uses it", rc);
+		rc = weft_sleep(LOCK_RETRY);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 int aof_open(struct aof *aof, const char *dir, enum aof_policy policy)
 {
 	char path[4096];
@@ -62,9 +84,9 @@ int aof_open(struct aof *aof, const char *dir, enum aof_policy policy)
 	aof->fd = weft_openat(AT_FDCWD, path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (aof->fd < 0)
 		return complain("open", aof->fd);
-	rc = flock(aof->fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+	rc = lock_file(aof->fd);
 	if (rc < 0)
-		return complain("another program uses it", rc);
+		return rc;
 	rc = sync_folder(dir);
 	return rc < 0 ? complain("sync of the folder", rc) : 0;
 }

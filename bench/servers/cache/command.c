@@ -118,25 +118,40 @@ static bool is_arity(const struct command *command, size_t argc)
 				  : argc == (size_t)command->arity;
 }
 
-void command_run(struct client *client)
+/* Whether the request may be run; an error reply if not. */
+static bool is_allowed(struct client *client, const struct command *command)
 {
-	const struct command *command = command_find(command_arg(client, 0));
+	int error = aof_error(&program.aof);
 
-	client->commands++;
-	if (command && command->writes && !client->marked)
-		client->mark = client->out.len;
 	if (!command)
 		reply_unknown(client);
 	else if (!is_arity(command, client->request.argc))
 		resp_put_error(&client->out,
 			"ERR wrong number of arguments for '%s' command",
 			command->name.at);
-	else if (command->writes && aof_error(&program.aof))
-		command_refuse_write(client, aof_error(&program.aof));
+	else if (command->writes && error)
+		command_refuse_write(client, error);
 	else
+		return true;
+	return false;
+}
+
+void command_run(struct client *client)
+{
+	const struct command *command = command_find(command_arg(client, 0));
+	size_t before = client->out.len;
+
+	client->commands++;
+	if (is_allowed(client, command)) {
 		command->run(client);
-	if (client->marked || (command && command->writes))
-		client->marked++;
+		/* From the first change on, replies wait for the file. */
+		if (command->writes && !client->marked) {
+			client->mark = before;
+			client->marked = 1;
+			return;
+		}
+	}
+	client->marked += client->marked > 0;
 }
 
 void command_refuse_write(struct client *client, int error)

@@ -74,7 +74,6 @@ static int watch_signals(void *arg)
 
 static int listen_on(struct serving *s, const char *address)
 {
-	char name[160];
 	int fd = weft_listen(address, BACKLOG, 0);
 
 	if (fd < 0) {
@@ -82,12 +81,6 @@ static int listen_on(struct serving *s, const char *address)
 		return fd;
 	}
 	s->listeners[s->count++] = fd;
-	if (weft_local_address(fd, name, sizeof(name)) > 0) {
-		printf("listening %s\n", name);
-		fflush(stdout);
-	}
-	if (strncmp(address, "unix:", 5) != 0)
-		program.port = (unsigned)strtoul(strrchr(name, ':') + 1, NULL, 10);
 	return 0;
 }
 
@@ -97,17 +90,31 @@ static int listen_all(struct serving *s)
 	char address[160];
 	int rc;
 
-	if (options->unix_path) {
-		unlink(options->unix_path); /* what an earlier server left */
-		snprintf(address, sizeof(address), "unix:%s", options->unix_path);
-		rc = listen_on(s, address);
-		if (rc < 0)
-			return rc;
-	}
 	snprintf(address, sizeof(address),
 		strchr(options->address, ':') ? "[%s]:%u" : "%s:%u", options->address,
 		options->port);
+	rc = listen_on(s, address);
+	if (rc < 0 || !options->unix_path)
+		return rc;
+	unlink(options->unix_path); /* what an earlier server left */
+	snprintf(address, sizeof(address), "unix:%s", options->unix_path);
 	return listen_on(s, address);
+}
+
+/* Once all are there: who reads a line may connect to any. */
+static void say_listening(const struct serving *s)
+{
+	for (unsigned i = 0; i < s->count; i++) {
+		char address[160];
+
+		if (weft_local_address(s->listeners[i], address, sizeof(address)) < 0)
+			continue;
+		if (i == 0)
+			program.port =
+				(unsigned)strtoul(strrchr(address, ':') + 1, NULL, 10);
+		printf("listening %s\n", address);
+	}
+	fflush(stdout);
 }
 
 /* Serves until a signal, or until an address fails; then its status. */
@@ -154,8 +161,10 @@ static int run(void *arg)
 	program.start = weft_now();
 	expiring = weft_create_task(expire_task, &program.cache);
 	rc = listen_all(s);
-	if (rc == 0)
+	if (rc == 0) {
+		say_listening(s);
 		rc = serve_all(s);
+	}
 	for (unsigned i = 0; i < s->count; i++)
 		weft_close(s->listeners[i]);
 	if (program.options.unix_path)
