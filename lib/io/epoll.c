@@ -247,43 +247,6 @@ static uint8_t direction(const struct weft_op *op)
 	return weft_op_events(op) & POLLOUT ? WEFT_READY_OUT : WEFT_READY_IN;
 }
 
-static bool is_stream(int fd)
-{
-	int type = 0, before = errno;
-	socklen_t len = sizeof(type);
-	int rc = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len);
-
-	errno = before;
-	return rc == 0 && type != SOCK_DGRAM && type != SOCK_RAW;
-}
-
-/* MSG_WAITALL: one receive after the other, until all of it is there. */
-static int64_t receive_all(const struct weft_op *op, uint64_t *progress)
-{
-	const struct weft_op_row *row = weft_op_row(op->code);
-
-	for (;;) {
-		struct weft_op rest = *op;
-		int64_t rc;
-
-		rest.addr += *progress;
-		rest.len -= (uint32_t)*progress;
-		rc = row->perform(&rest, false);
-		if (rc > 0)
-			*progress += (uint64_t)rc;
-		if (rc == -EAGAIN)
-			return rc;
-		if (rc <= 0 || *progress >= op->len || !is_stream(op->fd))
-			return *progress ? (int64_t)*progress : rc;
-	}
-}
-
-static bool wants_all(const struct weft_op *op)
-{
-	return op->code == IORING_OP_RECV && op->op_flags & MSG_WAITALL &&
-	       !(op->op_flags & (MSG_PEEK | MSG_DONTWAIT));
-}
-
 static bool plainly_receives(const struct weft_op *op)
 {
 	return (op->code == IORING_OP_RECV || op->code == IORING_OP_READ) &&
@@ -294,9 +257,7 @@ static bool plainly_receives(const struct weft_op *op)
 static int64_t attempt(
 	const struct weft_op *op, struct weft_watch *watch, uint64_t *progress)
 {
-	int64_t rc = weft_unlikely(wants_all(op)) ?
-			     receive_all(op, progress) :
-			     weft_op_row(op->code)->perform(op, false);
+	int64_t rc = weft_op_attempt(op, progress);
 
 	if (!watch || is_poll(op))
 		return rc;

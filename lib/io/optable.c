@@ -409,10 +409,57 @@ bool weft_op_answers_again(const struct weft_op *op)
 	switch (op->code) {
 	case IORING_OP_RECV:
 	case IORING_OP_SEND:
+	case IORING_OP_SEND_ZC:
 	case IORING_OP_RECVMSG:
 	case IORING_OP_SENDMSG:
 		return op->op_flags & MSG_DONTWAIT;
 	default:
 		return weft_op_row(op->code)->answers_again;
 	}
+}
+
+/* -- attempts ---------------------------------------------------------------------------------- */
+
+static bool is_stream(int fd)
+{
+	int type = 0, before = errno;
+	socklen_t len = sizeof(type);
+	int rc = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len);
+
+	errno = before;
+	return rc == 0 && type != SOCK_DGRAM && type != SOCK_RAW;
+}
+
+/* MSG_WAITALL: one receive after the other, until all of it is there. */
+static int64_t receive_all(const struct weft_op *op, uint64_t *progress)
+{
+	const struct weft_op_row *row = weft_op_row(op->code);
+
+	for (;;) {
+		struct weft_op rest = *op;
+		int64_t rc;
+
+		rest.addr += *progress;
+		rest.len -= (uint32_t)*progress;
+		rc = row->perform(&rest, false);
+		if (rc > 0)
+			*progress += (uint64_t)rc;
+		if (rc == -EAGAIN)
+			return rc;
+		if (rc <= 0 || *progress >= op->len || !is_stream(op->fd))
+			return *progress ? (int64_t)*progress : rc;
+	}
+}
+
+static bool wants_all(const struct weft_op *op)
+{
+	return op->code == IORING_OP_RECV && op->op_flags & MSG_WAITALL &&
+	       !(op->op_flags & (MSG_PEEK | MSG_DONTWAIT));
+}
+
+int64_t weft_op_attempt(const struct weft_op *op, uint64_t *progress)
+{
+	if (weft_unlikely(wants_all(op)))
+		return receive_all(op, progress);
+	return weft_op_row(op->code)->perform(op, false);
 }

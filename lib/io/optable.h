@@ -36,6 +36,13 @@ const struct weft_op_row *weft_op_row(uint8_t code);
 /* What op waits for after -EAGAIN; 0 when it may not be attempted on a worker. */
 short weft_op_events(const struct weft_op *op);
 
+/*
+ * perform without blocking; what the callers of perform use. A receive that wants everything
+ * (MSG_WAITALL) goes on where the last attempt ended: *progress, 0 at first, counts what is there, and
+ * is the result if the operation ends early.
+ */
+int64_t weft_op_attempt(const struct weft_op *op, uint64_t *progress);
+
 /* Whether its caller wants to hear -EAGAIN, rather than wait. */
 bool weft_op_answers_again(const struct weft_op *op);
 

@@ -8,7 +8,7 @@
  *         thread or the monitor that has claimed it. So the ring is not SINGLE_ISSUER; with
  *         COOP_TASKRUN completions wait for the submitting thread to enter the kernel, and
  *         TASKRUN_FLAG tells that they do.
- * Names:  user_data is a slot of the table below with its generation in the upper half, so a stray
+ * Names:  user_data is a slot of the table with its generation in the upper half, so a stray
  *         completion is found out and not followed. Slots of operations on one descriptor are
  *         chained, for cancel_fd: the kernel's own cancel by descriptor compares files, and would
  *         end the operations on every duplicate too.
@@ -18,6 +18,8 @@
  * Errors: an enter that fails leaves its entries queued, for the next one.
  * Two:    an operation that promises a second completion (F_MORE: a send that does not copy, whose
  *         memory the kernel still reads) keeps its slot and the first one's result until that came.
+ * Older:  what the kernel does not know is made up for in io/uring_detour.c; what it cannot do otherwise,
+ *         in io/uring_setup.c.
  * Wake:   a read of an eventfd is posted before a sleep and stays until somebody writes. A wake
  *         that comes while no read is posted is kept by the eventfd's count.
  *
@@ -42,8 +44,10 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "io/bell.h"
+#include "io/io.h"
+#include "io/optable.h"
 #include "io/uring_compat.h"
+#include "io/uring_ring.h"
 #include "io/uring_setup.h"
 #include "sched/wait.h"
 
@@ -53,8 +57,6 @@
 
 enum {
 	ENTRIES_DEFAULT = 256,
-	SLOTS_MIN = 64,
-	SLOTS_MAX = 1 << 30,
 	FLUSH_ROUNDS = 4,
 	IOWQ_BOUNDED = 16,   /* kernel threads for files */
 	IOWQ_UNBOUNDED = 64, /* for what may block for long */
@@ -62,167 +64,10 @@ enum {
 	DRAIN_NS = 10 * 1000 * 1000,
 };
 
-#define NO_SLOT UINT32_C(0xffffffff)
-
 /* user_data of what is not an operation: no slot has such a number. */
 #define USER_WAKE UINT64_C(0xffffffff)
 #define USER_CANCEL UINT64_C(0xfffffffe)
-
-/* What a slot could not queue because the kernel took no entries. */
-enum wants { WANTS_NOTHING, WANTS_SUBMIT, WANTS_CANCEL, WANTS_END };
-
-struct slot {
-	struct weft_op *op; /* NULL: free */
-	uint32_t generation;
-	uint32_t next, prev; /* chain of a descriptor's bucket; next alone: free slots */
-	uint32_t wants;
-};
-
-struct ring {
-	/* mapped from the kernel */
-	_Atomic(uint32_t) *sq_head, *sq_tail, *sq_flags, *cq_head, *cq_tail;
-	struct io_uring_sqe *sqes;
-	struct io_uring_cqe *cqes;
-	uint32_t sq_entries, sq_mask, cq_mask;
-	uint32_t flush_flags; /* of the enter that only submits */
-	struct weft_uring_able able;
-	/* operations in flight */
-	struct slot *slots;
-	uint32_t *buckets; /* slot_count of them, a power of two */
-	uint32_t slot_count, slot_free;
-	_Atomic(uint32_t) live;
-	_Atomic(uint32_t) wanting; /* slots that want something */
-	/* wake */
-	struct weft_bell bell;
-	bool wake_posted;
-	uint64_t wake_count; /* what the posted read writes */
-	/* statistics, read by anybody */
-	_Atomic(uint64_t) sq_full, cq_overflow, strays;
-	struct io_uring uring;
-};
-
-/* -- slots ------------------------------------------------------------------------------------- */
-
-static uint32_t *bucket_of(struct ring *ring, const struct weft_op *op)
-{
-	return &ring->buckets[(uint32_t)op->fd & (ring->slot_count - 1)];
-}
-
-static void slot_link(struct ring *ring, uint32_t index)
-{
-	struct slot *slot = &ring->slots[index];
-	uint32_t *bucket = bucket_of(ring, slot->op);
-
-	slot->prev = NO_SLOT;
-	slot->next = *bucket;
-	if (slot->next != NO_SLOT)
-		ring->slots[slot->next].prev = index;
-	*bucket = index;
-}
-
-static void slot_unlink(struct ring *ring, uint32_t index)
-{
-	struct slot *slot = &ring->slots[index];
-
-	if (slot->prev != NO_SLOT)
-		ring->slots[slot->prev].next = slot->next;
-	else
-		*bucket_of(ring, slot->op) = slot->next;
-	if (slot->next != NO_SLOT)
-		ring->slots[slot->next].prev = slot->prev;
-}
-
-/* Only when no slot is free: all of them are linked anew. */
-static int slots_grow(struct ring *ring)
-{
-	uint32_t old = ring->slot_count, count = old ? 2 * old : SLOTS_MIN;
-	struct slot *slots;
-	uint32_t *buckets;
-
-	if (count > SLOTS_MAX)
-		return -ENOMEM;
-	buckets = malloc(count * sizeof(*buckets));
-	if (!buckets)
-		return -ENOMEM;
-	slots = realloc(ring->slots, count * sizeof(*slots));
-	if (!slots) {
-		free(buckets);
-		return -ENOMEM;
-	}
-	free(ring->buckets);
-	memset(buckets, 0xff, count * sizeof(*buckets));
-	memset(slots + old, 0, (count - old) * sizeof(*slots));
-	ring->slots = slots;
-	ring->buckets = buckets;
-	ring->slot_count = count;
-	for (uint32_t i = 0; i < old; i++)
-		slot_link(ring, i);
-	for (uint32_t i = count; i > old; i--) {
-		slots[i - 1].next = ring->slot_free;
-		ring->slot_free = i - 1;
-	}
-	return 0;
-}
-
-static int slot_take(struct ring *ring, struct weft_op *op)
-{
-	uint32_t index;
-
-	if (weft_unlikely(ring->slot_free == NO_SLOT)) {
-		int rc = slots_grow(ring);
-
-		if (rc < 0)
-			return rc;
-	}
-	index = ring->slot_free;
-	ring->slot_free = ring->slots[index].next;
-	ring->slots[index].op = op;
-	op->slot = index;
-	slot_link(ring, index);
-	weft_store_relaxed(&ring->live, weft_load_relaxed(&ring->live) + 1);
-	return 0;
-}
-
-static void slot_give(struct ring *ring, uint32_t index)
-{
-	struct slot *slot = &ring->slots[index];
-
-	slot_unlink(ring, index);
-	slot->op = NULL;
-	slot->generation++;
-	slot->next = ring->slot_free;
-	ring->slot_free = index;
-	weft_store_relaxed(&ring->live, weft_load_relaxed(&ring->live) - 1);
-}
-
-static uint64_t slot_user_data(struct ring *ring, uint32_t index)
-{
-	return index | (uint64_t)ring->slots[index].generation << 32;
-}
-
-static void slot_want(struct ring *ring, struct slot *slot, enum wants wants)
-{
-	uint32_t wanting = weft_load_relaxed(&ring->wanting);
-
-	wanting += (wants != WANTS_NOTHING) - (slot->wants != WANTS_NOTHING);
-	slot->wants = wants;
-	weft_store_relaxed(&ring->wanting, wanting);
-}
-
-/* The operation in this slot is over. */
-static void deliver(struct ring *ring, uint32_t index, int32_t result)
-{
-	struct slot *slot = &ring->slots[index];
-	struct weft_op *op = slot->op;
-	struct weft_parker *parker = op->parker;
-
-	if (weft_unlikely(slot->wants))
-		slot_want(ring, slot, WANTS_NOTHING);
-	slot_give(ring, index);
-	op->result = result;
-	weft_store_release(&op->done, 1); /* OP1 */
-	weft_unpark(parker);
-}
+#define USER_TIMEOUT UINT64_C(0xfffffffd)
 
 /* -- into the kernel --------------------------------------------------------------------------- */
 
@@ -276,6 +121,14 @@ static bool is_write(const struct weft_op *op)
 	return op->code == IORING_OP_WRITE || op->code == IORING_OP_WRITEV;
 }
 
+/* For an operation the kernel does not know: when to try again. */
+static void fill_poll(struct io_uring_sqe *sqe, const struct weft_op *op)
+{
+	sqe->opcode = IORING_OP_POLL_ADD;
+	sqe->fd = op->fd;
+	sqe->poll32_events = weft_poll_mask(weft_op_events(op));
+}
+
 static bool queue_op(struct ring *ring, uint32_t index)
 {
 	const struct weft_op *op = ring->slots[index].op;
@@ -283,6 +136,12 @@ static bool queue_op(struct ring *ring, uint32_t index)
 
 	if (weft_unlikely(!sqe))
 		return false;
+	if (weft_unlikely(ring->slots[index].detour != NULL)) {
+		fill_poll(sqe, op);
+		sqe->user_data = slot_user_data(ring, index);
+		entry_queue(ring);
+		return true;
+	}
 	sqe->opcode = op->code;
 	sqe->flags = op->sqe_flags;
 	sqe->ioprio = op->ioprio;
@@ -347,14 +206,23 @@ static void check_buffer(const struct weft_op *op)
 #endif
 }
 
+void weft_uring_queue(struct ring *ring, uint32_t index)
+{
+	if (!queue_op(ring, index))
+		slot_want(ring, &ring->slots[index], WANTS_SUBMIT);
+}
+
 static int uring_submit(void *state, struct weft_op *op)
 {
 	struct ring *ring = state;
-	int rc = slot_take(ring, op);
+	int rc;
 
+	check_buffer(op);
+	if (weft_unlikely(!weft_uring_knows(&ring->able, op->code)))
+		return weft_uring_detour(ring, op);
+	rc = slot_take(ring, op);
 	if (weft_unlikely(rc < 0))
 		return rc;
-	check_buffer(op);
 	if (weft_unlikely(!queue_op(ring, op->slot)))
 		slot_want(ring, &ring->slots[op->slot], WANTS_SUBMIT);
 	return 0;
@@ -364,6 +232,8 @@ static void cancel_slot(struct ring *ring, uint32_t index)
 {
 	struct slot *slot = &ring->slots[index];
 
+	if (weft_unlikely(slot->detour != NULL) && !weft_uring_detour_cancel(ring, index))
+		return;
 	if (slot->wants == WANTS_SUBMIT)
 		slot_want(ring, slot, WANTS_END); /* the kernel never saw it */
 	else if (slot->wants == WANTS_NOTHING && !queue_cancel(ring, index))
@@ -382,12 +252,23 @@ static int uring_cancel(void *state, struct weft_op *op)
 static int uring_cancel_fd(void *state, int fd)
 {
 	struct ring *ring = state;
-	uint32_t index = ring->buckets[(uint32_t)fd & (ring->slot_count - 1)];
+	uint32_t index = ring->buckets[(uint32_t)fd & (ring->slot_count - 1)], next;
 
-	for (; index != NO_SLOT; index = ring->slots[index].next)
+	for (; index != NO_SLOT; index = next) {
+		next = ring->slots[index].next;
 		if (ring->slots[index].op->fd == fd)
 			cancel_slot(ring, index);
+	}
 	return 0;
+}
+
+/* A completion of what the slot has queued: 1 when its operation is over. */
+static unsigned end_op(struct ring *ring, uint32_t index, int32_t result)
+{
+	if (weft_unlikely(ring->slots[index].detour != NULL))
+		return weft_uring_detour_polled(ring, index, result);
+	deliver(ring, index, result);
+	return 1;
 }
 
 /* What could not be queued earlier. A scan, since the kernel hardly ever refuses. */
@@ -398,7 +279,7 @@ static void queue_wanting(struct ring *ring)
 		struct slot *slot = &ring->slots[i];
 
 		if (slot->wants == WANTS_END)
-			deliver(ring, i, -ECANCELED);
+			end_op(ring, i, -ECANCELED);
 		else if (slot->wants == WANTS_SUBMIT && !queue_op(ring, i))
 			return;
 		else if (slot->wants == WANTS_CANCEL && !queue_cancel(ring, i))
@@ -420,16 +301,50 @@ static void uring_flush(void *state)
 	}
 }
 
+/* Where enter takes no time: an entry that completes after it, or with the next completion. */
+static bool post_timeout(struct ring *ring, int64_t wait_ns)
+{
+	struct io_uring_sqe *sqe = entry_get(ring);
+
+	if (!sqe)
+		return false;
+	ring->timeout = (struct __kernel_timespec){
+		.tv_sec = wait_ns / 1000000000,
+		.tv_nsec = wait_ns % 1000000000,
+	};
+	sqe->opcode = IORING_OP_TIMEOUT;
+	sqe->fd = -1;
+	sqe->addr = (uint64_t)(uintptr_t)&ring->timeout;
+	sqe->len = 1;
+	sqe->off = 1;
+	sqe->user_data = USER_TIMEOUT;
+	entry_queue(ring);
+	return true;
+}
+
+/* Hand over what is queued and sleep until something completes. */
+static void sleep_in_kernel(struct ring *ring, int64_t wait_ns)
+{
+	unsigned complete = 1;
+
+	if (weft_unlikely(!ring->able.timed && wait_ns >= 0)) {
+		complete = post_timeout(ring, wait_ns);
+		wait_ns = -1;
+	}
+	enter(ring, complete, IORING_ENTER_GETEVENTS, wait_ns);
+}
+
 static void uring_wait(void *state, int64_t wait_ns)
 {
 	struct ring *ring = state;
-	unsigned complete;
 
 	if (weft_unlikely(weft_load_relaxed(&ring->wanting)))
 		queue_wanting(ring);
 	/* without the wake posted, sleeping could miss it: only look then */
-	complete = wait_ns != 0 && post_wake(ring);
-	enter(ring, complete, IORING_ENTER_GETEVENTS, wait_ns);
+	if (wait_ns != 0 && post_wake(ring))
+		sleep_in_kernel(ring, wait_ns);
+	else
+		enter(ring, 0, IORING_ENTER_GETEVENTS, -1);
 }
 
 static void uring_wake(void *state)
@@ -450,8 +365,7 @@ static unsigned complete_op(struct ring *ring, uint32_t index, const struct io_u
 		op->result = cqe->res;
 		return 0;
 	}
-	deliver(ring, index, cqe->flags & IORING_CQE_F_NOTIF ? op->result : cqe->res);
-	return 1;
+	return end_op(ring, index, cqe->flags & IORING_CQE_F_NOTIF ? op->result : cqe->res);
 }
 
 /* 1 when an operation was delivered. */
@@ -468,7 +382,7 @@ static unsigned complete_one(struct ring *ring, const struct io_uring_cqe *cqe)
 	}
 	if (user_data == USER_WAKE)
 		ring->wake_posted = false;
-	else if (user_data != USER_CANCEL)
+	else if (user_data != USER_CANCEL && user_data != USER_TIMEOUT)
 		weft_add_relaxed(&ring->strays, 1);
 	return 0;
 }
@@ -524,7 +438,7 @@ static uint32_t hidden_completions(const struct ring *ring)
 static unsigned uring_reap(void *state)
 {
 	struct ring *ring = state;
-	unsigned delivered = reap_ready(ring);
+	unsigned delivered = reap_ready(ring) + weft_uring_detour_reap(ring);
 	uint32_t hidden;
 
 	if (delivered)
@@ -544,6 +458,7 @@ static int uring_has_work(const void *state)
 
 	return weft_load_relaxed(ring->cq_head) != weft_load_acquire(ring->cq_tail) ||
 	       hidden_completions(ring) || unsubmitted(ring) ||
+	       weft_errands_finished(&ring->errands) ||
 	       weft_load_relaxed((_Atomic(uint32_t) *)&ring->wanting);
 }
 
@@ -601,6 +516,7 @@ static int uring_open(void *state, unsigned entries, unsigned flags)
 	int rc;
 
 	ring->slot_free = NO_SLOT;
+	ring->errands.bell = &ring->bell;
 	rc = weft_bell_open(&ring->bell);
 	if (rc < 0)
 		return rc;
@@ -611,7 +527,7 @@ static int uring_open(void *state, unsigned entries, unsigned flags)
 	if (ring->able.deferred)
 		ring->flush_flags = IORING_ENTER_GETEVENTS; /* completions show only then */
 	map_words(ring);
-	rc = slots_grow(ring);
+	rc = weft_uring_add_slots(ring);
 	if (rc < 0)
 		goto exit_ring;
 	io_uring_ring_dontfork(&ring->uring); /* a child's entries would be ours */
@@ -638,7 +554,7 @@ static void uring_close(void *state)
 		uring_reap(ring);
 		if (!ring->wake_posted && !uring_in_flight(ring))
 			break;
-		enter(ring, 1, IORING_ENTER_GETEVENTS, DRAIN_NS);
+		sleep_in_kernel(ring, DRAIN_NS);
 	}
 	io_uring_queue_exit(&ring->uring);
 	weft_bell_close(&ring->bell);
