@@ -338,10 +338,12 @@ def count_rest(sock, first):
     return n, length
 
 
-def check_changes_meanwhile(out, port, root):
+def check_changes_meanwhile(out, process, port, root):
     size = 64 << 20
     path = write(root, 'sparse', b'')
     os.truncate(path, size)
+    get(port, '/one')
+    before = open_files(process) + 1
     for name, change, wanted in (
             ('grows', lambda: os.truncate(path, size * 2), 'all'),
             ('is replaced', lambda: os.rename(write(root, 'new', b'new'), path), 'all'),
@@ -358,6 +360,7 @@ def check_changes_meanwhile(out, port, root):
                (length, 'all' if n == size else 'less' if isinstance(n, int) else n),
                (size, wanted))
     expect(out, 'and the server serves', get(port, '/one').status, 200)
+    expect(out, 'what was replaced is open no more', settles(process, before), True)
 
 
 def open_files(process):
@@ -574,8 +577,8 @@ def main():
         print('again, without a ring')
         check_all(out, program, root, content, {'WEFT_BACKEND': 'epoll'})
         check_no_links(out, program, root, content)
-        with server(program, root) as (_, port):
-            check_changes_meanwhile(out, port, root)
+        with server(program, root) as (process, port):
+            check_changes_meanwhile(out, process, port, root)
         check_many_files(out, program, root)
         check_clients(out, program, root, content)
         check_scarcity(out, program, root)
