@@ -241,7 +241,7 @@ static int look(const char *path, size_t len, uint32_t hash, struct file **file)
 	int fd = open_file(&o);
 
 	if (fd >= 0 && old && is_same(&o.facts, &old->facts)) {
-		close(fd);
+		weft_close(fd);
 		return 0;
 	}
 	if (old && could_not_look(fd))
@@ -254,7 +254,7 @@ static int look(const char *path, size_t len, uint32_t hash, struct file **file)
 		return fd;
 	*file = malloc(sizeof(**file) + len + 1);
 	if (!*file) {
-		close(fd);
+		weft_close(fd);
 		return -ENOMEM;
 	}
 	**file = (struct file){.fd = fd, .facts = o.facts, .hash = hash, .path_len = len};

@@ -50,6 +50,7 @@ static int status_of(int error)
 	case -ENOENT:
 	case -ENOTDIR:
 	case -ENAMETOOLONG:
+	case -EISDIR: /* named index.html */
 		return 404;
 	case -EACCES:
 	case -EPERM:
@@ -236,13 +237,14 @@ static void reply(struct http_conn *c, const char *head)
 	const struct http_request *r = &c->request;
 	char path[HTTP_PATH_MAX + sizeof(INDEX)];
 	long len = http_path_decode(head + r->target, r->target_len, path);
+	bool is_folder = len == 0 || (len > 0 && path[len - 1] == '/');
 	int rc;
 
 	if (len < 0) {
 		http_reply_status(c, (int)-len, "");
 		return;
 	}
-	if (len == 0 || path[len - 1] == '/') {
+	if (is_folder) {
 		memcpy(path + len, INDEX, sizeof(INDEX));
 		len += (long)sizeof(INDEX) - 1;
 	}
@@ -255,7 +257,7 @@ static void reply(struct http_conn *c, const char *head)
 		rc = reply_path(c, head, path, (size_t)len);
 		weft_scope_end(&grace);
 	}
-	if (rc == -EISDIR)
+	if (rc == -EISDIR && !is_folder)
 		reply_redirect(c, head + r->target, r->target_len);
 	else if (rc < 0)
 		http_reply_status(c, status_of(rc), "");

@@ -88,6 +88,7 @@ def tree():
             write(root, name, content[name], MTIME)
         write(place, 'secret', SECRET)
         write(place, 'beside/secret', SECRET)
+        os.makedirs(os.path.join(root, 'odd', 'index.html'))
         os.mkdir(os.path.join(root, 'bare'))
         os.mkfifo(os.path.join(root, 'fifo'))
         for name, to in (('out', '../secret'), ('out-absolute', os.path.join(place, 'secret')),
@@ -143,6 +144,8 @@ def check_folders(out, port):
         expect(out, f'{target} redirects', (reply.status, reply.fields.get('location')),
                (301, location))
     expect(out, '/sub/ is its index', get(port, '/sub/').body, b'<p>index</p>')
+    expect(out, 'an index that is a folder is none', [get(port, t).status for t in
+           ('/odd', '/odd/', '/odd/index.html')], [301, 404, 301])
     expect(out, '//sub//index.html', get(port, '//sub//index.html').body, b'<p>index</p>')
 
 
