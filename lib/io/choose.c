@@ -84,8 +84,9 @@ static void explain(int code, const char *missing, char *out, size_t size)
 	if (code == -EPERM || code == -EACCES)
 		why_forbidden(hint, sizeof(hint));
 	else if (code == -ENOSYS)
-		snprintf(hint, sizeof(hint), "%s",
-			io_uring_disabled() ? ", seccomp" : ", the kernel is without it");
+		snprintf(hint, sizeof(hint), "%s", io_uring_disabled() ?
+				", seccomp" : /* since Linux 6.6 the setting is there with io_uring */
+				", seccomp or a kernel without it");
 	else if (code == -ENOMEM)
 		why_no_memory(hint, sizeof(hint));
 	snprintf(out, size, "io_uring_setup: %s%s", name ? name : "?", hint);

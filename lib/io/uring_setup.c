@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/atomic.h"
 #include "io/optable.h"
 #include "io/uring_compat.h"
 
@@ -37,6 +38,22 @@ static bool without(const char *what)
 		list += item + (list[item] == ',');
 	}
 	return false;
+}
+
+/* "rings:N": no more than N are set up in the life of the process. */
+static bool rings_used_up(void)
+{
+	static _Atomic(uint32_t) rings;
+	char name[24];
+	uint32_t count;
+
+	if (!getenv("WEFT_URING_WITHOUT"))
+		return false;
+	count = weft_add_relaxed(&rings, 1);
+	snprintf(name, sizeof(name), "rings:%u", count);
+	if (without(name))
+		weft_sub_relaxed(&rings, 1);
+	return without(name);
 }
 
 /* -- the ring ---------------------------------------------------------------------------------- */
@@ -172,7 +189,8 @@ int weft_uring_setup(struct io_uring *uring, unsigned entries, bool one_thread,
 	struct weft_uring_able *able, const char **missing)
 {
 	struct io_uring_params params;
-	int rc = setup_within_memory(uring, entries, one_thread, &params);
+	int rc = rings_used_up() ? -ENOMEM :
+				   setup_within_memory(uring, entries, one_thread, &params);
 
 	*missing = NULL;
 	if (rc < 0)

@@ -609,6 +609,28 @@ Test(runtime, falls_back_and_says_so)
 	cr_assert_eq(fallback_reports, 2);
 }
 
+/* As when the memory for rings ends with the third worker's. */
+Test(runtime, falls_back_with_all_its_workers)
+{
+	struct weft_config config = WEFT_CONFIG_INIT;
+	struct weft_runtime *rt;
+
+	config.workers = 4;
+	config.on_report = note_report;
+	unsetenv("WEFT_BACKEND");
+	setenv("WEFT_URING_WITHOUT", "rings:3", 1);
+	cr_assert_eq(weft_runtime_create(&config, &rt), 0);
+	cr_assert_eq(strncmp(weft_runtime_backend(rt), "epoll (io_uring_setup: E", 24), 0, "%s",
+		weft_runtime_backend(rt));
+	cr_assert_eq(fallback_reports, 1);
+	for (int i = 0; i < 100; i++)
+		cr_assert_eq(weft_runtime_call(rt, succeed, NULL, WEFT_FOREVER), 0);
+	weft_runtime_destroy(rt);
+	config.flags = WEFT_REQUIRE_URING;
+	cr_assert_lt(weft_runtime_create(&config, &rt), 0);
+	cr_assert_eq(fallback_reports, 2);
+}
+
 static int count_tasks(void *arg)
 {
 	struct weft_metrics m = { .size = sizeof(m) };
