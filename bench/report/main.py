@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import cache
 import micro
 import page
 import servers
@@ -122,7 +123,7 @@ def measure(options, results, sections):
         print_table(list(MICRO_HEAD), [micro_cells(f) for f in figures])
         sections.append(page.micro_section(figures, MICRO_HEAD, micro_cells))
     results['servers'] = {}
-    for source in (servers, static):
+    for source in (servers, static, cache):
         for name, rows in source.run_all(folder, options.quick, wanted, say):
             hush()
             results['servers'][name] = rows
