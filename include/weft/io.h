@@ -15,6 +15,7 @@
 #ifndef WEFT_IO_H
 #define WEFT_IO_H
 
+#include <netdb.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -155,11 +156,15 @@ WEFT_API int weft_poll(int fd, short events);
 WEFT_API int weft_listen(const char *address, int backlog, unsigned flags);
 
 /*
- * Connects a stream socket, close-on-exec, to an address in weft_listen's forms; hosts are
- * numeric. flags is 0. A cancel or deadline closes what was begun.
+ * Connects a stream socket, close-on-exec, to an address in weft_listen's forms or to a name and
+ * a port, "example.org:443". A name is looked up (weft_getaddrinfo), and its addresses, IPv6 and
+ * IPv4 in turn, up to 16 of them, are tried as RFC 8305 says: the next one when one has failed or
+ * has not answered for 250 ms, all that were begun at the same time; the first to be connected is
+ * returned and the others are closed. flags is 0. A cancel or deadline closes what was begun.
  *
- * Returns a descriptor, the caller's to close; -EINVAL as weft_listen; else the codes of socket
- * and connect.
+ * Returns a descriptor, the caller's to close; -EINVAL for an address in no such form or unknown
+ * flags; the codes of weft_getaddrinfo; else the codes of socket and connect, when all addresses
+ * have failed the last one that tells more than that there is no way to that network.
  */
 WEFT_API int weft_dial(const char *address, unsigned flags);
 
@@ -171,6 +176,21 @@ WEFT_API int weft_dial(const char *address, unsigned flags);
  * families; the codes of getsockname(2).
  */
 WEFT_API int weft_local_address(int fd, char *buf, size_t n);
+
+/*
+ * Looks up a name and a service, as getaddrinfo(3), whose arguments these are, on the blocking
+ * pool's lane "dns". *res is the caller's to free with freeaddrinfo(3); on failure it is left
+ * alone. The lookup itself cannot be ended: a caller that is cancelled or timed out returns at
+ * once, and the lookup goes on and frees what it finds. The end of the runtime waits for it.
+ *
+ * Returns 0, or for EAI_NONAME -ENOENT, EAI_NODATA and EAI_ADDRFAMILY -EADDRNOTAVAIL, EAI_AGAIN (no
+ * name server answers) -EREMOTEIO, EAI_FAIL -EIO, EAI_FAMILY -EAFNOSUPPORT, EAI_SOCKTYPE
+ * -ESOCKTNOSUPPORT, EAI_SERVICE -EPROTONOSUPPORT, EAI_BADFLAGS -EINVAL, EAI_MEMORY -ENOMEM,
+ * EAI_OVERFLOW -EOVERFLOW, EAI_SYSTEM the system's code. -EINVAL for a NULL res; -EAGAIN as
+ * weft_blocking.
+ */
+WEFT_API int weft_getaddrinfo(const char *node, const char *service,
+	const struct addrinfo *hints, struct addrinfo **res);
 
 /*
  * Accepts on listen_fd, which stays the caller's, and runs conn(fd, user) in a task for each

@@ -36,6 +36,13 @@ static bool parse_port(const char *text, in_port_t *port)
 	return value <= UINT16_MAX;
 }
 
+bool weft_address_is_port(const char *text)
+{
+	in_port_t port;
+
+	return parse_port(text, &port);
+}
+
 static int parse_unix(const char *path, struct weft_address *address)
 {
 	struct sockaddr_un *un = (struct sockaddr_un *)&address->storage;

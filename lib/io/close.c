@@ -60,22 +60,16 @@ static int end_operations(struct weft_fd *entry, int fd, uint64_t *ticket)
 	return weft_fd_close_wait(entry, *ticket);
 }
 
-int weft_close(int fd)
+int weft_io_close(int fd)
 {
 	struct weft_op op = {.code = IORING_OP_CLOSE, .fd = fd};
-	struct weft_io *io = weft_io_current();
 	struct weft_fd *entry;
 	uint64_t ticket;
 	int rc;
 
-	if (!io) {
-		rc = weft_checkpoint_enter(); /* says when this is a forked child */
-		return rc < 0 ? rc : -EPERM;
-	}
-	weft_checkpoint_finishing();
 	if (fd < 0)
 		return -EBADF;
-	rc = weft_fd_get(&io->fds, fd, &entry);
+	rc = weft_fd_get(&weft_io_current()->fds, fd, &entry);
 	if (rc == -EBADF)
 		return rc;
 	if (rc < 0) /* no memory for its word, so no operation of ours is on it */
@@ -87,4 +81,15 @@ int weft_close(int fd)
 	rc = weft_at_once_closes(entry) ? weft_sys_close(fd) : (int)weft_op_run_deaf(&op);
 	weft_fd_close_end(entry, ticket);
 	return rc;
+}
+
+int weft_close(int fd)
+{
+	if (!weft_io_current()) {
+		int rc = weft_checkpoint_enter(); /* says when this is a forked child */
+
+		return rc < 0 ? rc : -EPERM;
+	}
+	weft_checkpoint_finishing();
+	return weft_io_close(fd);
 }

@@ -12,6 +12,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "base/atomic.h"
 #include "base/list.h"
@@ -53,6 +54,10 @@ int64_t weft_op_run_ready(struct weft_op *op, short events);
 
 /* Wait for those poll events: the events that came, or -errno. No checkpoint. */
 int weft_op_poll(int fd, short events);
+
+/* weft_connect and weft_close without their checkpoint. In a task. */
+int weft_io_connect(int fd, const struct sockaddr *addr, socklen_t len);
+int weft_io_close(int fd);
 
 /* Wait that long: 0, or the code of a cancel or deadline. No checkpoint. */
 int weft_io_nap(int64_t duration_ns);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * listen - sockets from addresses as text: listening ones, connected ones, and what address
- * a socket has. The text itself is io/address.c's.
+ * listen - listening sockets from addresses as text, and what address a socket has. The text itself
+ * is io/address.c's.
  */
 #include <weft/io.h>
 
@@ -59,29 +59,6 @@ int weft_listen(const char *text, int backlog, unsigned flags)
 		rc = weft_sys_listen(fd, backlog);
 	if (rc < 0) {
 		weft_sys_close(fd); /* nothing is in flight on it */
-		return rc;
-	}
-	return fd;
-}
-
-int weft_dial(const char *text, unsigned flags)
-{
-	struct weft_address address;
-	int fd, rc;
-
-	if (!text || flags)
-		return -EINVAL;
-	rc = weft_address_parse(text, &address);
-	if (rc < 0)
-		return rc;
-	fd = weft_socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return fd;
-	if (is_ip(&address))
-		weft_sys_enable(fd, IPPROTO_TCP, TCP_NODELAY);
-	rc = weft_connect(fd, (struct sockaddr *)&address.storage, address.len);
-	if (rc < 0) {
-		weft_close(fd);
 		return rc;
 	}
 	return fd;

@@ -140,7 +140,7 @@ static int connected(int fd)
 	return rc < 0 ? rc : weft_sys_socket_error(fd);
 }
 
-int weft_connect(int fd, const struct sockaddr *addr, socklen_t len)
+int weft_io_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	struct weft_op op = {
 		.code = IORING_OP_CONNECT,
@@ -148,21 +148,29 @@ int weft_connect(int fd, const struct sockaddr *addr, socklen_t len)
 		.off = len,
 		.addr = weft_op_addr(addr),
 	};
+
+	for (;;) {
+		int rc = (int)weft_op_run_again(&op);
+
+		if (rc == -EINPROGRESS || rc == -EALREADY)
+			return connected(fd);
+		if (rc == -EAGAIN) /* a unix listener's backlog is full */
+			rc = weft_io_nap(CONNECT_RETRY_NS);
+		else
+			return rc;
+		if (rc < 0)
+			return rc;
+	}
+}
+
+int weft_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
 	int rc;
 
 	if (!addr)
 		return -EFAULT;
 	rc = weft_io_enter();
-	while (rc >= 0) {
-		rc = (int)weft_op_run_again(&op);
-		if (rc == -EINPROGRESS || rc == -EALREADY)
-			return connected(fd);
-		if (rc != -EAGAIN)
-			return rc;
-		rc = weft_io_nap(
-			CONNECT_RETRY_NS); /* a unix listener's backlog is full */
-	}
-	return rc;
+	return rc < 0 ? rc : weft_io_connect(fd, addr, len);
 }
 
 int weft_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ready - waiting for the readiness of descriptors beside other things: what select does with them.
+ * ready - waiting for the readiness of descriptors beside other things: what select and dial do with them.
  * The caller parks by itself; a poll operation unparks it when it is over.
  *
  * Life:  a weft_ready lies on the caller's stack from begin to end, which waits for the operation.
- * Who:   one task; sync/select.c.
+ * Who:   one task; sync/select.c, io/eyeballs.c.
  */
 #ifndef WEFT_LIB_IO_READY_H
 #define WEFT_LIB_IO_READY_H

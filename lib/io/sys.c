@@ -52,6 +52,22 @@ __attribute__((noinline)) int weft_sys_listen(int fd, int backlog)
 	return status(listen(fd, backlog), before);
 }
 
+__attribute__((noinline)) int weft_sys_connect(
+	int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int before = errno;
+
+	return status(connect(fd, addr, len), before);
+}
+
+__attribute__((noinline)) int weft_sys_set_blocking(int fd)
+{
+	int before = errno;
+	int flags = status(fcntl(fd, F_GETFL), before);
+
+	return flags < 0 ? flags : status(fcntl(fd, F_SETFL, flags & ~O_NONBLOCK), before);
+}
+
 __attribute__((noinline)) int weft_sys_shutdown(int fd, int how)
 {
 	int before = errno;

@@ -17,6 +17,10 @@ int weft_sys_is_open(int fd);
 int weft_sys_socket(int domain, int type, int protocol);
 int weft_sys_bind(int fd, const struct sockaddr *addr, socklen_t len);
 int weft_sys_listen(int fd, int backlog);
+/* On a socket that is O_NONBLOCK. */
+int weft_sys_connect(int fd, const struct sockaddr *addr, socklen_t len);
+/* Clear O_NONBLOCK. */
+int weft_sys_set_blocking(int fd);
 int weft_sys_shutdown(int fd, int how);
 /* With MSG_DONTWAIT. */
 int64_t weft_sys_send(int fd, const void *buf, size_t n, int flags);
