@@ -5,7 +5,8 @@
 Commands and errors in Redis's words (where redis-server is installed it is asked the same and
 must agree), pipelines, large values, expiry, many clients; the append-only file replayed, cut,
 damaged and full; the end by SIGTERM, and by SIGKILL under load. redis-cli and redis-benchmark
-have a go where they are installed; everything is covered by plain sockets too.
+have a go where they are installed; everything is covered by plain sockets too. The server runs
+on the backend that WEFT_BACKEND names.
 """
 import contextlib
 import os
@@ -89,6 +90,10 @@ class Client:
     def __call__(self, *words):
         self.send(encode(*words))
         return self.reply()
+
+    def info(self):
+        lines = self('INFO').decode().split('\r\n')
+        return dict(line.split(':', 1) for line in lines if ':' in line)
 
 
 @contextlib.contextmanager
@@ -273,11 +278,13 @@ def check_info(out, port):
     with Client(port) as client:
         client('SET', 'seen', '1')
         client('GET', 'seen')
-        lines = client('INFO').decode().split('\r\n')
-        info = dict(line.split(':', 1) for line in lines if ':' in line)
+        info = client.info()
         expect(out, 'INFO tells its port, keys and hits',
                (info['tcp_port'], info['db0'].startswith('keys='), int(info['keyspace_hits']) > 0),
                (str(port), True, True))
+        backend = os.environ.get('WEFT_BACKEND', '')
+        expect(out, f'it runs on the backend asked for, {backend or "any"}',
+               info['weft_backend'].startswith(backend), True)
         expect(out, 'INFO of one section', client('INFO', 'clients').split(b'\r\n')[0], b'# Clients')
         expect(out, 'COMMAND', client('COMMAND'), [])
         names = client('CONFIG', 'GET', 'append*')[::2]
@@ -480,6 +487,21 @@ def check_folder_is_locked(out, program):
                                     timeout=PATIENCE)
             expect(out, 'a second server does not use the same file',
                    (second.returncode, 'another program uses it' in second.stderr), (1, True))
+
+
+def check_policies(out, program):
+    for fsync, least, most in (('always', 20, 40), ('everysec', 1, 3), ('no', 0, 0)):
+        with tempfile.TemporaryDirectory() as folder:
+            with server(program, *with_file(folder, fsync)) as (_, port), Client(port) as client:
+                for i in range(20):
+                    client('SET', 'k', i)
+                time.sleep(0 if fsync == 'always' else 1.5)
+                info = client.info()
+                size = os.path.getsize(os.path.join(folder, FILE))
+                syncs = int(info['aof_syncs'])
+                out.check(f'cache: {fsync}: how often 20 writes are synced',
+                          [] if least <= syncs <= most else [f'{syncs} times'])
+                expect(out, f'{fsync}: all of them are in the file', int(info['aof_current_size']), size)
 
 
 def try_file(program, folder, data):
@@ -701,6 +723,7 @@ def main():
             expect(out, f'SIGINT: exit status 0, {who}', process.wait(PATIENCE), 0)
     check_replay(out, program)
     check_folder_is_locked(out, program)
+    check_policies(out, program)
     check_damage(out, program)
     check_full(out, program)
     check_stop(out, program)

@@ -178,6 +178,15 @@ static void announce(struct aof *aof, uint64_t written, int error)
 	weft_cond_broadcast(&aof->progress);
 }
 
+static int sync_file(struct aof *aof)
+{
+	int rc = weft_fsync(aof->fd, 1);
+
+	if (rc == 0)
+		atomic_fetch_add(&aof->syncs, 1);
+	return rc;
+}
+
 /* The rest of the batch to its place in the file. *done: bytes that are there. */
 static int write_batch(struct aof *aof, const struct buffer *batch, size_t *done)
 {
@@ -202,7 +211,7 @@ static bool carry_out(struct aof *aof, const struct buffer *batch)
 		int rc = write_batch(aof, batch, &done);
 
 		if (rc == 0 && aof->policy == AOF_ALWAYS) {
-			rc = weft_fsync(aof->fd, 1);
+			rc = sync_file(aof);
 			if (rc < 0)
 				done = 0;
 		}
@@ -274,7 +283,7 @@ static int sync_task(void *arg)
 		if (rc < 0)
 			return 0; /* aof_stop syncs the rest */
 		weft_event_flag_clear(&aof->dirty);
-		rc = weft_fsync(aof->fd, 1);
+		rc = sync_file(aof);
 		if (rc == 0 || rc == -ECANCELED)
 			continue;
 		complain("sync failed, writes are refused until a restart", rc);

@@ -49,7 +49,8 @@ struct aof {
 	atomic_int
 		error; /* why commands that write are refused, negative errno; 0: they are not */
 	atomic_bool stopping;
-	atomic_bool lost; /* a sync failed whose pages nobody has: error stays */
+	atomic_bool lost;    /* a sync failed whose pages nobody has: error stays */
+	atomic_ullong syncs; /* how often the file was synced */
 	struct weft_task *writer, *syncer;
 };
 

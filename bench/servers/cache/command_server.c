@@ -248,6 +248,7 @@ static void info_persistence(struct buffer *info)
 		return;
 	add_line(info, "aof_appendfsync:%s", aof_policy_name(aof->policy));
 	add_line(info, "aof_current_size:%llu", (unsigned long long)aof_length(aof));
+	add_line(info, "aof_syncs:%llu", atomic_load(&aof->syncs));
 }
 
 static void info_stats(struct buffer *info)
