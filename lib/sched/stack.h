@@ -81,6 +81,7 @@ struct weft_stack_pool {
 	_Atomic(struct weft_stack_slab *) slabs;
 	struct weft_stack_slab *current[WEFT_STACK_CLASSES];
 	_Atomic(uint64_t) live; /* carved so far */
+	_Atomic(uint32_t) starved; /* workers that go on without a stack; a hint to the others */
 	uint64_t max;
 	size_t slot_bytes; /* of class 0 */
 	uint32_t page;
@@ -93,10 +94,11 @@ void weft_stack_pool_finish(struct weft_stack_pool *pool);
 /* A stack of the class, from the shared pool or newly carved; NULL: stacks_max or out of memory. */
 struct weft_stack *weft_stack_get(
 	struct weft_stack_pool *pool, struct weft_runtime *runtime, unsigned class);
-/* No more can be carved: those in the pools are all there will be. */
+/* No more can be carved, or a worker could carve none: those in the pools are all there will be. */
 static inline bool weft_stack_pool_exhausted(struct weft_stack_pool *pool)
 {
-	return weft_load_relaxed(&pool->live) >= pool->max;
+	return weft_load_relaxed(&pool->live) >= pool->max ||
+		weft_load_relaxed(&pool->starved) > 0;
 }
 
 /* Return a chain of stacks of one class. */

@@ -65,6 +65,7 @@ static void pool_put(struct weft_worker *worker, struct weft_stack *stack)
 {
 	if (weft_unlikely(stack->reserve)) {
 		worker->reserve = stack;
+		weft_sub_relaxed(&worker->runtime->stacks.starved, 1);
 		return;
 	}
 	/* The last ones are for whoever needs them first. */
@@ -76,6 +77,33 @@ static void pool_put(struct weft_worker *worker, struct weft_stack *stack)
 	worker->pool = stack;
 	if (weft_unlikely(++worker->pooled >= WEFT_STACK_POOL_MAX))
 		pool_rebalance(worker);
+}
+
+void weft_worker_give_stacks(struct weft_worker *worker)
+{
+	struct weft_stack *first = worker->pool, *last = first;
+
+	if (weft_likely(!first || !weft_stack_pool_exhausted(&worker->runtime->stacks)))
+		return;
+	while (last->next)
+		last = last->next;
+	worker->pool = NULL;
+	worker->pooled = 0;
+	weft_stack_put_chain(&worker->runtime->stacks, first, last);
+}
+
+/* Who sleeps on free stacks is to give them: now, and later again, who fell asleep meanwhile. */
+static void ask_for_stacks(struct weft_worker *worker)
+{
+	struct weft_runtime *runtime = worker->runtime;
+	uint32_t round = ++worker->starved_rounds;
+
+	if (round & (round - 1))
+		return;
+	for (unsigned i = 0; i < runtime->count; i++) {
+		if (i != worker->index)
+			weft_worker_poke(runtime, (int)i);
+	}
 }
 
 static struct weft_stack *pool_get(struct weft_worker *worker)
@@ -110,6 +138,8 @@ static struct weft_stack *loop_stack(struct weft_worker *worker)
 	stack = worker->reserve;
 	WEFT_ASSERT(stack); /* the reserve never runs a task, so it is never suspended under one */
 	worker->reserve = NULL;
+	worker->starved_rounds = 0;
+	weft_add_relaxed(&worker->runtime->stacks.starved, 1);
 	return stack;
 }
 
@@ -265,10 +295,12 @@ static void reserve_loop(struct weft_worker *worker)
 		switch_to(worker, stack, WEFT_AFTER_POOL);
 		return;
 	}
-	if (weft_load_acquire(&worker->runtime->exiting))
+	if (weft_load_acquire(&worker->runtime->exiting)) {
 		switch_to(worker, &worker->thread_stack, WEFT_AFTER_POOL);
-	else if (weft_worker_service(worker) == 0)
+	} else if (weft_worker_service(worker) == 0) {
+		ask_for_stacks(worker);
 		worker->backend->wait(worker->backend_state, WEFT_MS(1));
+	}
 }
 
 void weft_loop_entry(void *stack);

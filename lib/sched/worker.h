@@ -81,6 +81,7 @@ struct weft_worker {
 	struct weft_stack *pool;        /* free stacks of class 0 */
 	uint32_t pooled;
 	struct weft_stack *reserve;     /* resumes tasks when no stack is to be had */
+	uint32_t starved_rounds;        /* of the loop on it, in vain */
 	const struct weft_backend *backend;
 	void *backend_state;
 	struct weft_counters counters;
@@ -232,6 +233,9 @@ static inline bool weft_worker_may_offer(struct weft_worker *worker)
 		(worker->queue.tasks + worker->queue.ready.count > WEFT_SURPLUS &&
 			weft_idle_sleeping(worker->runtime->idle) > 0);
 }
+
+/* Inside, about to sleep: somebody else may need the free stacks. */
+void weft_worker_give_stacks(struct weft_worker *worker);
 
 /* Inside, with an empty queue: find work, or sleep until there may be some. */
 void weft_worker_idle(struct weft_worker *worker);
