@@ -124,6 +124,25 @@ WEFT_API int weft_fsync(int fd, unsigned flags);
 WEFT_API int weft_fallocate(int fd, int mode, off_t at, off_t n);
 
 /*
+ * Moves up to n bytes from in to out without copying them here: splice(2). One of the two is a
+ * pipe; the other a pipe too, a file or a socket. in_at and out_at are offsets, moved on, for files
+ * only; NULL: the position. flags are SPLICE_F_... ones; with SPLICE_F_NONBLOCK it does not
+ * wait for the pipe (-EAGAIN). Returns how many were moved, perhaps less; 0 at the end of in.
+ */
+WEFT_API ssize_t weft_splice(int in, off_t *in_at, int out, off_t *out_at, size_t n,
+	unsigned flags);
+
+/*
+ * Sends n bytes of the file in, from offset *at, which is moved on, or with NULL from its position:
+ * sendfile(2). out is anything that can be written to; quickest is TCP. in is read through the page
+ * cache. The worker waits neither for the disk nor for the peer.
+ *
+ * Returns how many bytes were sent: n, or less at the end of the file, or when an error, a cancel or
+ * a deadline stopped it after some had gone. -ESPIPE when in is no file.
+ */
+WEFT_API ssize_t weft_sendfile(int out, int in, off_t *at, size_t n);
+
+/*
  * The calls on names: as their system calls, with dirfd AT_FDCWD or a directory. path and what
  * about points to must stay until the call returns. Return 0. One that is cancelled while
  * it is under way goes to its end first: the result wins.

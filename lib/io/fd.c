@@ -102,6 +102,11 @@ int weft_fd_begin(struct weft_fd *entry, unsigned worker, struct weft_fd_turn *t
 	return 0;
 }
 
+uint64_t weft_fd_generation(struct weft_fd *entry)
+{
+	return weft_load_relaxed(&entry->word) & GENERATION_MASK;
+}
+
 bool weft_fd_closing(struct weft_fd *entry)
 {
 	return weft_load_acquire(&entry->word) & STATE_MASK; /* FD2 */

@@ -102,6 +102,8 @@ struct weft_fd_turn {
 
 /* Count an operation that goes to this worker's ring. 0; -EBADF, -EAGAIN: see above. */
 int weft_fd_begin(struct weft_fd *entry, unsigned worker, struct weft_fd_turn *turn);
+/* Counted on it: which owner of the number this is, for a turn that lets nobody but it in. */
+uint64_t weft_fd_generation(struct weft_fd *entry);
 /* Is it being closed? True also tells that it was so before the caller's operation ends. */
 bool weft_fd_closing(struct weft_fd *entry);
 /* The operation is over: was it being closed? */

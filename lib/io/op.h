@@ -15,6 +15,12 @@ extern const struct weft_backend weft_backend_uring, weft_backend_epoll;
 /* How often its submission queue was full, and completions overflowed. Any thread. */
 void weft_uring_counts(const void *state, uint64_t *sq_full, uint64_t *cq_overflow);
 
+/* What a splice takes from: at the addr of its operation, since an entry has more room than a weft_op. */
+struct weft_op_splice {
+	int64_t off; /* -1: the position, or there is none */
+	int32_t fd;
+};
+
 /* -- for the I/O calls -------------------------------------------------------------------------- */
 
 /*

@@ -23,6 +23,8 @@
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "io/op.h"
+#include "io/sys.h"
 #include "io/uring_compat.h"
 
 #ifndef RWF_NOWAIT
@@ -319,6 +321,33 @@ static int64_t perform_mkdirat(const struct weft_op *op, bool may_block)
 		syscall(SYS_mkdirat, op->fd, pointer(op->addr), (mode_t)op->len), before);
 }
 
+static int64_t perform_fadvise(const struct weft_op *op, bool may_block)
+{
+	int before = errno, rc;
+
+	(void)may_block;
+	rc = posix_fadvise(op->fd, (off_t)op->off, (off_t)op->len, (int)op->op_flags);
+	errno = before;
+	return -rc;
+}
+
+static int64_t perform_splice(const struct weft_op *op, bool may_block)
+{
+	const struct weft_op_splice *source = pointer(op->addr);
+	loff_t in_at = source->off, out_at = (loff_t)op->off;
+	struct weft_sys_sigpipe held;
+	int before = errno;
+	int64_t rc;
+
+	(void)may_block;
+	weft_sys_sigpipe_hold(&held); /* a closed socket raises it, whatever the flags */
+	rc = status(syscall(SYS_splice, source->fd, in_at < 0 ? NULL : &in_at, op->fd,
+			    out_at < 0 ? NULL : &out_at, (size_t)op->len, op->op_flags),
+		before);
+	weft_sys_sigpipe_release(&held, rc < (int64_t)op->len);
+	return rc;
+}
+
 /* -- any descriptor ---------------------------------------------------------------------------- */
 
 short weft_op_poll_events(const struct weft_op *op)
@@ -383,6 +412,8 @@ static const struct weft_op_row rows[] = {
 	[IORING_OP_FALLOCATE] = {"fallocate", perform_fallocate, 0, false},
 	[IORING_OP_UNLINKAT] = {"unlinkat", perform_unlinkat, 0, false},
 	[IORING_OP_RENAMEAT] = {"renameat", perform_renameat, 0, false},
+	[IORING_OP_FADVISE] = {"fadvise", perform_fadvise, 0, false},
+	[IORING_OP_SPLICE] = {"splice", perform_splice, 0, false},
 	[IORING_OP_MKDIRAT] = {"mkdirat", perform_mkdirat, 0, false},
 	[IORING_OP_CLOSE] = {"close", perform_close, POLLIN, false},
 	[IORING_OP_POLL_ADD] = {"poll", perform_poll, POLLIN | POLLOUT, false},

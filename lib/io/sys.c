@@ -4,13 +4,22 @@
  */
 #include "io/sys.h"
 
+#include "base/atomic.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <linux/sock_diag.h>
 #include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 /* What the call returned, or its error; errno is put back, since it is the program's. */
@@ -220,4 +229,144 @@ __attribute__((noinline)) int weft_sys_statx(
 
 	return status(
 		(int)syscall(SYS_statx, dirfd, path, flags, mask, about), before);
+}
+
+__attribute__((noinline)) int64_t weft_sys_sendfile(int out, int in, uint64_t at, size_t n)
+{
+	struct weft_sys_sigpipe held;
+	off_t off = (off_t)at;
+	int before = errno;
+	int64_t rc;
+
+	weft_sys_sigpipe_hold(&held);
+	rc = sendfile(out, in, &off, n);
+	if (rc < 0)
+		rc = -errno;
+	weft_sys_sigpipe_release(&held, rc < (int64_t)n);
+	errno = before;
+	return rc;
+}
+
+__attribute__((noinline)) void weft_sys_sigpipe_hold(struct weft_sys_sigpipe *held)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &set, &held->before);
+}
+
+__attribute__((noinline)) void weft_sys_sigpipe_release(
+	const struct weft_sys_sigpipe *held, bool perhaps)
+{
+	const struct timespec at_once = {0};
+	int errno_before = errno;
+	sigset_t set;
+
+	if (perhaps) {
+		sigemptyset(&set);
+		sigaddset(&set, SIGPIPE);
+		sigtimedwait(&set, NULL, &at_once); /* it is this thread's own */
+	}
+	pthread_sigmask(SIG_SETMASK, &held->before, NULL);
+	errno = errno_before;
+}
+
+__attribute__((noinline)) int64_t weft_sys_file_size(int fd)
+{
+	struct stat about;
+	int before = errno, rc = status(fstat(fd, &about), before);
+
+	return rc < 0 ? rc : (int64_t)about.st_size;
+}
+
+__attribute__((noinline)) int64_t weft_sys_set_position(int fd, int64_t at)
+{
+	int before = errno;
+	int64_t rc = lseek(fd, at, SEEK_SET);
+
+	if (rc < 0)
+		rc = -errno;
+	errno = before;
+	return rc;
+}
+
+__attribute__((noinline)) int64_t weft_sys_position(int fd)
+{
+	int before = errno;
+	int64_t rc = lseek(fd, 0, SEEK_CUR);
+
+	if (rc < 0)
+		rc = -errno;
+	errno = before;
+	return rc;
+}
+
+__attribute__((noinline)) int64_t weft_sys_socket_room(int fd, int64_t *size)
+{
+	uint32_t memory[SK_MEMINFO_VARS] = {0};
+	socklen_t len = sizeof(memory);
+	int before = errno;
+	int rc = status(getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &len), before);
+	uint32_t used = memory[SK_MEMINFO_WMEM_QUEUED];
+
+	if (rc < 0)
+		return rc;
+	if (used < memory[SK_MEMINFO_WMEM_ALLOC])
+		used = memory[SK_MEMINFO_WMEM_ALLOC];
+	*size = memory[SK_MEMINFO_SNDBUF];
+	return *size > used ? *size - used : 0;
+}
+
+/* The system's, 0 for none: how much may be unsent before a send waits, whatever the buffer. */
+static uint32_t system_lowat(void)
+{
+	FILE *file = fopen("/proc/sys/net/ipv4/tcp_notsent_lowat", "re");
+	unsigned value = 0;
+
+	if (!file)
+		return 0;
+	if (fscanf(file, "%u", &value) != 1 || value >= INT32_MAX)
+		value = 0;
+	fclose(file);
+	return value;
+}
+
+static bool has_system_lowat(void)
+{
+	enum { UNKNOWN, NO, YES };
+	static _Atomic(uint32_t) known;
+	uint32_t now = weft_load_relaxed(&known);
+
+	if (now == UNKNOWN) {
+		now = system_lowat() ? YES : NO;
+		weft_store_relaxed(&known, now);
+	}
+	return now == YES;
+}
+
+/* No layer on top (TLS), and no limit besides the buffer's. */
+static bool is_plain_tcp(int fd)
+{
+	char layer[16] = "";
+	uint32_t lowat = 0;
+	socklen_t layer_len = sizeof(layer), lowat_len = sizeof(lowat);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_ULP, layer, &layer_len) < 0 || layer_len)
+		return false;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, &lowat_len) < 0)
+		return false;
+	return lowat ? lowat >= INT32_MAX : !has_system_lowat();
+}
+
+__attribute__((noinline)) bool weft_sys_takes_sendfile(int fd, bool blocking)
+{
+	int before = errno, protocol;
+	socklen_t len = sizeof(protocol);
+	bool takes = getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0;
+
+	if (takes && blocking)
+		takes = protocol == IPPROTO_TCP && is_plain_tcp(fd);
+	errno = before;
+	return takes;
 }

@@ -7,6 +7,8 @@
 #ifndef WEFT_LIB_IO_SYS_H
 #define WEFT_LIB_IO_SYS_H
 
+#include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -39,6 +41,22 @@ int64_t weft_sys_open_cached(int dirfd, const char *path, int flags);
 struct statx;
 int weft_sys_statx(
 	int dirfd, const char *path, int flags, unsigned mask, struct statx *about);
+/* Around a call that would raise SIGPIPE and cannot be told not to. perhaps: it may have, since it
+ * failed or did less than it was asked for. */
+struct weft_sys_sigpipe {
+	sigset_t before;
+};
+void weft_sys_sigpipe_hold(struct weft_sys_sigpipe *held);
+void weft_sys_sigpipe_release(const struct weft_sys_sigpipe *held, bool perhaps);
+/* From that offset; the file's position is not moved. */
+int64_t weft_sys_sendfile(int out, int in, uint64_t at, size_t n);
+int64_t weft_sys_position(int fd);
+int64_t weft_sys_file_size(int fd);
+int64_t weft_sys_set_position(int fd, int64_t at);
+/* How much of a socket's send buffer is free, and its size. */
+int64_t weft_sys_socket_room(int fd, int64_t *size);
+/* A socket whose sendfile waits for nothing but its send buffer: any with O_NONBLOCK; plain TCP. */
+bool weft_sys_takes_sendfile(int fd, bool blocking);
 int weft_sys_getsockname(int fd, struct sockaddr *addr, socklen_t *len);
 /* Switch a socket option on. */
 int weft_sys_enable(int fd, int level, int option);

@@ -129,6 +129,14 @@ static void fill_poll(struct io_uring_sqe *sqe, const struct weft_op *op)
 	sqe->poll32_events = weft_poll_mask(weft_op_events(op));
 }
 
+static void fill_splice(struct io_uring_sqe *sqe, const struct weft_op *op)
+{
+	const struct weft_op_splice *source = (const void *)(uintptr_t)op->addr;
+
+	sqe->splice_off_in = (uint64_t)source->off;
+	sqe->splice_fd_in = source->fd;
+}
+
 static bool queue_op(struct ring *ring, uint32_t index)
 {
 	const struct weft_op *op = ring->slots[index].op;
@@ -152,6 +160,8 @@ static bool queue_op(struct ring *ring, uint32_t index)
 	sqe->rw_flags = (__kernel_rwf_t)op->op_flags;
 	if (is_write(op) && !ring->able.nosignal)
 		sqe->rw_flags &= ~RWF_NOSIGNAL; /* the thread blocks SIGPIPE instead */
+	if (weft_unlikely(op->code == IORING_OP_SPLICE))
+		fill_splice(sqe, op);
 	sqe->user_data = slot_user_data(ring, index);
 	entry_queue(ring);
 	return true;
