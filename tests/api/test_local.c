@@ -201,7 +201,7 @@ static struct weft_task *dropped_in; /* by whom the last drop was called */
 static void count_drop(void *value)
 {
 	__atomic_fetch_add((int *)value, 1, __ATOMIC_SEQ_CST);
-	dropped_in = weft_self();
+	__atomic_store_n(&dropped_in, weft_self(), __ATOMIC_SEQ_CST);
 }
 
 static int drops_of(int *value)
