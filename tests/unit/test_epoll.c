@@ -544,12 +544,15 @@ Test(epoll, a_listener_keeps_nobody_waiting)
 
 /* -- with a pool ------------------------------------------------------------------------------- */
 
+enum { BUSY = 16 };
+
 static int run(weft_fn fn)
 {
 	struct weft_config config = WEFT_CONFIG_INIT;
 
 	config.workers = 2;
 	config.flags = WEFT_NO_URING;
+	config.blocking_max = BUSY;
 	config.stall_report = -1;
 	return weft_run(fn, NULL, &config);
 }
@@ -614,7 +617,16 @@ Test(epoll_pool, opening_may_take_its_time)
 	cr_assert_eq(run(wait_in_open), 0);
 }
 
-enum { BUSY = 64 };
+/* Until that many are in flight, and as many threads as there may be have one each. */
+static void wait_for_operations(uint64_t count)
+{
+	struct weft_metrics metrics = { .size = sizeof(metrics) };
+
+	do {
+		cr_assert_eq(weft_sleep(WEFT_MS(1)), 0);
+		weft_runtime_metrics(weft_runtime_current(), &metrics);
+	} while (metrics.io_inflight != count || metrics.blocking_live != BUSY);
+}
 
 static int fill_the_pool(void *arg)
 {
@@ -628,9 +640,9 @@ static int fill_the_pool(void *arg)
 	cr_assert_eq(mkfifo(path, 0600), 0);
 	for (int i = 0; i < BUSY; i++)
 		openers[i] = weft_create_task(open_fifo, path);
-	cr_assert_eq(weft_sleep(WEFT_MS(100)), 0);
+	wait_for_operations(BUSY);
 	waiting = weft_create_task(open_fifo, path);
-	cr_assert_eq(weft_sleep(WEFT_MS(20)), 0);
+	wait_for_operations(BUSY + 1);
 	weft_cancel(waiting);
 	cr_assert_eq(weft_join(waiting), -ECANCELED, "no thread had it");
 	fd = open(path, O_RDWR);
