@@ -167,7 +167,7 @@ static int run(void *arg)
 	}
 	for (unsigned i = 0; i < s->count; i++)
 		weft_close(s->listeners[i]);
-	if (program.options.unix_path)
+	if (s->count == 2)
 		unlink(program.options.unix_path);
 	weft_cancel(expiring);
 	weft_join(expiring);

@@ -14,7 +14,7 @@
 #include "command.h"
 #include "program.h"
 
-enum { READ_SIZE = 1 << 20 };
+enum { READ_SIZE = 256 << 10 }; /* a few thousand commands, a millisecond or two */
 
 static int refuse(uint64_t at, const char *why)
 {
@@ -113,6 +113,7 @@ static int replay_with(struct client *client, int fd, uint64_t *good)
 		rc = run_all(client, good);
 		if (rc < 0)
 			return rc;
+		weft_yield(); /* a long file is no stall */
 	}
 	if (rc < 0) {
 		fprintf(stderr, "cache-server: appendonly.aof: read: %s\n",
