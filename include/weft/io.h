@@ -165,8 +165,8 @@ WEFT_API int weft_poll(int fd, short events);
 
 /*
  * Creates a listening socket: "127.0.0.1:8080", "[::]:0" (0: a free port), "unix:/path". It is
- * close-on-exec and, on TCP, takes an address in TIME_WAIT (SO_REUSEADDR). backlog is
- * listen(2)'s.
+ * close-on-exec and, on TCP, takes an address in TIME_WAIT (SO_REUSEADDR). It has O_NONBLOCK,
+ * which weft_accept does not mind. backlog is listen(2)'s.
  *
  * Returns a descriptor, the caller's to close; -EINVAL for an address in no such form or
  * unknown flags; else the codes of socket, bind and listen: -EADDRINUSE also when the path of
