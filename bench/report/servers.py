@@ -20,6 +20,9 @@ ECHO = (
     ('raw epoll', 'peers/peer-epoll-echo', ()),
     ('weft', 'servers/echo-server', ('--workers', '1')),
 )
+# The backend for where io_uring is forbidden, beside a server written for epoll.
+EPOLL = ('weft, epoll', 'servers/echo-server', ('--workers', '1'))
+ENVIRONMENT = {EPOLL[0]: {'WEFT_BACKEND': 'epoll'}}
 HTTP = (
     (RAW, 'peers/peer-uring-http', ()),
     ('raw epoll', 'peers/peer-epoll-http', ()),
@@ -35,13 +38,17 @@ def two_workers(servers):
     return ('weft, 2 workers', program, ('--workers', '2'))
 
 
-# name, what the load generator is told, the servers
+# name, what the load generator is told, the servers, of which the first is compared with
 SCENARIOS = (
     ('echo 64 B, 1 connection', ('--echo', '64', '--connections', '1'), ECHO + (SPINNING,)),
     ('echo 64 B, 8 connections', ('--echo', '64', '--connections', '8'), ECHO),
     ('echo 64 B, 50 connections', ('--echo', '64', '--connections', '50'),
      ECHO + (two_workers(ECHO),)),
     ('echo 64 B, 1000 connections', ('--echo', '64', '--connections', '1000'), ECHO),
+    ('echo 64 B, 50 connections, without io_uring', ('--echo', '64', '--connections', '50'),
+     (ECHO[1], EPOLL)),
+    ('echo 64 B, 1000 connections, without io_uring', ('--echo', '64', '--connections', '1000'),
+     (ECHO[1], EPOLL)),
     ('http hello, 64 connections', ('--http', '/', '--connections', '64'),
      HTTP + (two_workers(HTTP),)),
     ('http hello, 512 connections', ('--http', '/', '--connections', '512'), HTTP),
@@ -59,12 +66,13 @@ def pin(command, cpu):
 
 
 @contextlib.contextmanager
-def running(folder, program, arguments):
+def running(folder, program, arguments, environment=None):
     """A server, ready: its process and port. Ended, by force if need be, on the way out."""
     command = [os.path.join(folder, program), *arguments]
     if '2' not in arguments:
         command = pin(command, SERVER_CPU)
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
+                               env={**os.environ, **(environment or {})})
     try:
         line = process.stdout.readline()
         if not line.startswith('listening '):
@@ -82,9 +90,9 @@ def running(folder, program, arguments):
 
 def drive(folder, server, load, seconds):
     """One server under load for a while: the load generator's figures, or why not."""
-    _, program, arguments = server
+    name, program, arguments = server
     try:
-        with running(folder, program, arguments) as (process, port):
+        with running(folder, program, arguments, ENVIRONMENT.get(name)) as (process, port):
             command = [f'{folder}/load/weft-load', '--json', '--port', str(port), '--pid',
                        str(process.pid), '--cpu', str(cpus()[LOAD_CPU % len(cpus())]),
                        '--seconds', str(seconds), '--warmup', '0.2', *load]
@@ -123,7 +131,7 @@ def run_all(folder, quick, wanted, say):
             say(f'{name}, round {number + 1} of {rounds}')
             for server in servers:
                 runs[server[0]].append(drive(folder, server, load, seconds))
-        yield name, [summarize(who, r, runs[RAW]) for who, r in runs.items()]
+        yield name, [summarize(who, r, runs[servers[0][0]]) for who, r in runs.items()]
 
 
 def run_wrk(folder, quick, wanted, say):
