@@ -104,40 +104,23 @@ static void append_head(
 	http_append_end(c);
 }
 
-static ssize_t send_part(int out, int in, off_t *at, size_t n)
-{
-	char buf[16384];
-	size_t sent = 0;
-	ssize_t got = weft_pread(in, buf, n < sizeof(buf) ? n : sizeof(buf), *at), rc;
-
-	if (got <= 0)
-		return got;
-	rc = weft_send_full(out, buf, (size_t)got, 0, &sent);
-	*at += (off_t)sent;
-	return sent ? (ssize_t)sent : rc;
-}
-
-/* Sends n bytes, some in each idle time. 0, or a code, also when they end too early. */
+/* Sends what is left, some in each idle time. 0, or a code, also when the file ends too early. */
 static int transfer(
 	struct http_conn *c, const struct file *file, off_t *at, uint64_t *left)
 {
 	weft_ns end = weft_now() + server_options.idle + WEFT_SEC(*left / MIN_RATE);
-	struct weft_scope patience;
 	ssize_t n = 1;
 
-	weft_deadline_begin(&patience, server_options.idle);
-	while (*left) {
-		weft_ns rest;
+	while (*left && n > 0) {
+		struct weft_scope patience;
+		weft_ns rest = end - weft_now();
 
-		n = send_part(c->fd, file->fd, at, *left);
-		if (n <= 0)
-			break;
-		*left -= (uint64_t)n;
-		rest = end - weft_now();
-		weft_deadline_move(&patience,
+		weft_deadline_begin(&patience,
 			rest < server_options.idle ? rest : server_options.idle);
+		n = weft_sendfile(c->fd, file->fd, at, *left);
+		weft_scope_end(&patience);
+		*left -= n > 0 ? (uint64_t)n : 0;
 	}
-	weft_scope_end(&patience);
 	return n > 0 ? 0 : n == 0 ? -EIO : (int)n;
 }
 
