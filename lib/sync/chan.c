@@ -37,7 +37,8 @@ struct weft_chan *weft_chan_create(size_t item_size, size_t capacity)
 	struct weft_chan *chan;
 	size_t bytes;
 
-	if (item_size == 0 || __builtin_mul_overflow(item_size, capacity, &bytes) ||
+	if (weft_in_forked_child() || item_size == 0 ||
+		__builtin_mul_overflow(item_size, capacity, &bytes) ||
 		__builtin_add_overflow(bytes, sizeof(*chan), &bytes))
 		return NULL;
 	chan = malloc(bytes);
@@ -231,6 +232,8 @@ int weft_chan_try_send(struct weft_chan *chan, const void *item)
 
 	if (!chan || !item)
 		return -EINVAL;
+	if (weft_unlikely(weft_in_forked_child()))
+		return -EOWNERDEAD; /* the lock may be held for good */
 	weft_spin_lock(&chan->lock);
 	rc = send_locked(chan, item, &parker);
 	unlock_and_wake(chan, parker);
@@ -244,6 +247,8 @@ int weft_chan_try_recv(struct weft_chan *chan, void *item)
 
 	if (!chan || !item)
 		return -EINVAL;
+	if (weft_unlikely(weft_in_forked_child()))
+		return -EOWNERDEAD; /* the lock may be held for good */
 	weft_spin_lock(&chan->lock);
 	rc = recv_locked(chan, item, &parker);
 	unlock_and_wake(chan, parker);

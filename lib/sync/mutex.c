@@ -150,7 +150,7 @@ int weft_mutex_trylock(struct weft_mutex *mutex)
 		return -EINVAL;
 	self = weft_owner_self();
 	if (!self)
-		return -ENOMEM;
+		return weft_in_forked_child() ? -EOWNERDEAD : -ENOMEM;
 	if (!weft_cas_acquire(&mutex_of(mutex)->owner, &owner, self)) /* MX1 */
 		return -EBUSY;
 	return 0;

@@ -12,12 +12,13 @@
 #include "sched/wait.h"
 
 /* Who the caller is: a task, or a plain thread's parker with WEFT_OWNER_THREAD; 0 for a thread out
- * of memory. The flags of the lock's own are clear. */
+ * of memory, and in a forked child, where a parker might have to be allocated. The flags of the lock's
+ * own are clear. */
 static inline uintptr_t weft_owner_self(void)
 {
 	uintptr_t self = (uintptr_t)weft_self();
 
-	if (weft_unlikely(!self)) {
+	if (weft_unlikely(!self && !weft_in_forked_child())) {
 		self = (uintptr_t)weft_parker_self();
 		if (self)
 			self |= WEFT_OWNER_THREAD;

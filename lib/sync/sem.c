@@ -155,6 +155,8 @@ int weft_sem_try_acquire(struct weft_sem *sem, unsigned n)
 
 	if (!sem)
 		return -EINVAL;
+	if (weft_unlikely(weft_in_forked_child()))
+		return -EOWNERDEAD;
 	if (n == 0 || take(sem_of(sem), n, &state))
 		return 0;
 	return -EAGAIN;

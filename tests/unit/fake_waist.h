@@ -89,6 +89,11 @@ int weft_pending(void)
 	return weft_load_seq_cst(&fake_self()->pending);
 }
 
+bool weft_in_forked_child(void)
+{
+	return false;
+}
+
 int weft_checkpoint_enter(void)
 {
 	return weft_pending();
