@@ -164,6 +164,7 @@ DIALOGUE = (
     ('GET', ARITY % 'get'), ('GET a b', ARITY % 'get'), ('SET k', ARITY % 'set'),
     ('SET k v EX', SYNTAX), ('SET k v FOO', SYNTAX), ('SET k v NX XX', SYNTAX),
     ('SET k v EX 10 PX 10', SYNTAX), ('SET k v EX 10 KEEPTTL', SYNTAX),
+    ('SET k v EX abc FOO', SYNTAX), ('SET k v EX 0 PX', SYNTAX), ('SET k v EX KEEPTTL', NOT_INTEGER),
     ('SET k v EX abc', NOT_INTEGER), ('SET k v EX 0', TOO_LATE % 'set'),
     ('SET k v PX -1', TOO_LATE % 'set'), (f'SET k v EX {MAX}', TOO_LATE % 'set'),
     ('GET k', b'w'), ('SET k x NX', None), ('SET n x XX', None), ('SET k x XX', 'OK'),
@@ -272,6 +273,32 @@ def check_pieces(out, port):
             client.send(data[i:i + 1])
             time.sleep(0.0005)
         expect(out, 'byte by byte', [client.reply() for _ in range(3)], ['OK', b'of\r\ncake', 1])
+
+
+def any_command(rng):
+    """A command, right or wrong, as often as not on one of a few keys."""
+    words = [rng.choice(('GET', 'SET', 'SET', 'SET', 'DEL', 'EXISTS', 'INCR', 'DECR', 'INCRBY', 'DECRBY',
+                         'MGET', 'MSET', 'EXPIRE', 'EXPIREAT', 'PEXPIREAT', 'TTL', 'PERSIST',
+                         'PING', 'ECHO', 'FOO'))]
+    for i in range(rng.choice((0, 1, 1, 2, 2, 2, 3, 3, 4, 5))):
+        words.append(f'k{rng.randrange(12)}' if i == 0 and rng.random() < 0.9 else rng.choice((
+            '0', '1', '-1', '100', str(MAX), str(MIN), 'abc', '', '1.5', ' 1', 'EX', 'NX', 'XX',
+            'GT', 'LT', 'KEEPTTL', 'GET', 'EXAT', 'PXAT', 'nx')))
+    return words
+
+
+def check_like_redis(out, port, redis_port):
+    """Both are asked the same; times may differ by what passes between the two."""
+    rng, problems = random.Random(1), []
+    with Client(port) as ours, Client(redis_port) as theirs:
+        for client in (ours, theirs):
+            client('FLUSHALL')
+        for _ in range(5000):
+            words = any_command(rng)
+            mine, wanted = ours(*words), theirs(*words)
+            if mine != wanted and not (words[0] == 'TTL' and abs(mine - wanted) <= 1):
+                problems.append(f'{words}: {mine!r} instead of {wanted!r}')
+    out.check('cache: 5000 commands, right and wrong, answered as redis-server does', problems)
 
 
 def check_info(out, port):
@@ -713,6 +740,9 @@ def main():
             check_streams(out, who, port)
             check_many(out, who, port)
             if workers == '1':
+                with redis() as redis_port:
+                    if redis_port:
+                        check_like_redis(out, port, redis_port)
                 check_pieces(out, port)
                 check_info(out, port)
                 check_large(out, process, port)

@@ -56,7 +56,7 @@ struct entry *cache_find(
 	struct entry *entry = table_find(&shard->table, place->key, place->hash);
 
 	if (!entry || !entry->expires || cache->loading ||
-		entry->expires > cache_clock_ms(clock))
+		entry->expires >= cache_clock_ms(clock))
 		return entry;
 	shard->expired++;
 	cache_remove(shard, entry);

@@ -90,39 +90,61 @@ static bool store(struct change *change, struct entry *present)
 	return true;
 }
 
+/* How long a value lives: the words that say so. */
+struct time_word {
+	const char *word;
+	int64_t unit; /* in milliseconds */
+	bool absolute;
+};
+
+static const struct time_word time_words[] = {
+	{"ex", 1000, false},
+	{"px", 1, false},
+	{"exat", 1000, true},
+	{"pxat", 1, true},
+};
+
 /* What the words behind SET's value ask for. */
 struct set_options {
 	bool only_new, only_present, keep_time, old_value;
-	int64_t expires;
+	const struct time_word *time; /* NULL: none */
+	size_t time_at;               /* the argument behind it */
 };
 
-/* One option at *i; moves *i to its last word. False, and an error reply, if it is none. */
+/* One option at *i; moves *i to its last word. False if it is none, or not with the others. */
 static bool take_option(struct client *client, struct set_options *options, size_t *i)
 {
-	static const struct {
-		const char *word;
-		int64_t unit;
-		bool absolute;
-	} times[] = {{"ex", 1000, false}, {"px", 1, false}, {"exat", 1000, true},
-		{"pxat", 1, true}};
-
 	if (command_arg_is(client, *i, "nx") && !options->only_present)
 		return options->only_new = true;
 	if (command_arg_is(client, *i, "xx") && !options->only_new)
 		return options->only_present = true;
 	if (command_arg_is(client, *i, "get"))
 		return options->old_value = true;
-	if (command_arg_is(client, *i, "keepttl") && !options->expires)
+	if (options->time)
+		return false;
+	if (command_arg_is(client, *i, "keepttl"))
 		return options->keep_time = true;
-	for (int t = 0; t < 4; t++) {
-		if (!command_arg_is(client, *i, times[t].word) || options->expires ||
-			options->keep_time || *i + 1 == client->request.argc)
-			continue;
-		return command_arg_time(client, ++*i, times[t].unit, times[t].absolute, 1,
-			&options->expires);
-	}
-	command_reply_syntax(client);
-	return false;
+	if (options->keep_time || *i + 1 == client->request.argc)
+		return false;
+	for (int t = 0; t < 4; t++)
+		if (command_arg_is(client, *i, time_words[t].word))
+			options->time = &time_words[t];
+	options->time_at = ++*i;
+	return options->time != NULL;
+}
+
+/* All options, and the time they tell; false, and an error reply, if they are wrong. */
+static bool take_options(
+	struct client *client, struct set_options *options, int64_t *expires)
+{
+	for (size_t i = 3; i < client->request.argc; i++)
+		if (!take_option(client, options, &i)) {
+			command_reply_syntax(client);
+			return false;
+		}
+	return !options->time ||
+	       command_arg_time(client, options->time_at, options->time->unit,
+		       options->time->absolute, 1, expires);
 }
 
 static void put_old_value(struct client *client, const struct entry *entry)
@@ -141,7 +163,8 @@ static void set(
 	bool wanted = entry ? !options->only_new : !options->only_present;
 	struct value *old = NULL;
 
-	change->expires = options->keep_time && entry ? entry->expires : options->expires;
+	if (options->keep_time && entry)
+		change->expires = entry->expires;
 	if (options->old_value && entry) {
 		/* held, so the change makes a value of its own */
 		old = entry->value;
@@ -167,9 +190,8 @@ void command_set(struct client *client)
 	shard_set shard = cache_set_of(&program.cache, change.place.shard);
 	struct set_options options = {0};
 
-	for (size_t i = 3; i < client->request.argc; i++)
-		if (!take_option(client, &options, &i))
-			return;
+	if (!take_options(client, &options, &change.expires))
+		return;
 	cache_lock(&program.cache, shard);
 	set(client, &change, &options);
 	cache_unlock(&program.cache, shard);

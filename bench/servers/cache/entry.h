@@ -27,7 +27,7 @@ struct entry {
 	struct entry *next; /* in its bucket */
 	uint64_t hash;
 	struct value *value;
-	int64_t expires;  /* milliseconds since 1970; 0: never */
+	int64_t expires;  /* it goes after this millisecond since 1970; 0: never */
 	uint32_t heap_at; /* place in the expiry heap, from 1; 0: none */
 	uint32_t key_len;
 	char key[];

@@ -21,7 +21,7 @@ static int64_t expire_shard(struct shard *shard, int64_t now_ms)
 	guard_lock(&shard->guard);
 	for (int i = 0; i < BATCH; i++) {
 		first = heap_first(&shard->heap);
-		if (!first || first->expires > now_ms)
+		if (!first || first->expires >= now_ms)
 			break;
 		shard->expired++;
 		cache_remove(shard, first);
@@ -45,10 +45,10 @@ static int64_t expire_all(struct cache *cache)
 	return next;
 }
 
-/* Until the time has come or an earlier one is set. */
+/* Until the millisecond is over, or an earlier time is set. */
 static int sleep_until(struct cache *cache, int64_t when_ms)
 {
-	int64_t left_ms = when_ms - cache_now_ms();
+	int64_t left_ms = when_ms - cache_now_ms() + (when_ms < INT64_MAX);
 	struct weft_scope scope;
 	int rc;
 
