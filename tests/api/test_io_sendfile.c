@@ -185,12 +185,14 @@ Test(io_sendfile, sends_less_at_the_end_of_the_file)
 static int send_what_is_not_in_memory(void *arg)
 {
 	enum { SIZE = 3 << 20 };
+	char first[4096];
 	int file = make_file(SIZE);
 
 	(void)arg;
 	cr_assert_eq(weft_fsync(file, 0), 0);
 	for (int way = 0; way < WAYS; way++) {
-		posix_fadvise(file, 65536, SIZE, POSIX_FADV_DONTNEED);
+		posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+		cr_assert_eq(weft_pread(file, first, sizeof(first), 0), sizeof(first));
 		send_and_compare(way, file, 0, SIZE);
 	}
 	weft_close(file);
