@@ -282,7 +282,7 @@ def any_command(rng):
                          'PING', 'ECHO', 'FOO'))]
     for i in range(rng.choice((0, 1, 1, 2, 2, 2, 3, 3, 4, 5))):
         words.append(f'k{rng.randrange(12)}' if i == 0 and rng.random() < 0.9 else rng.choice((
-            '0', '1', '-1', '100', str(MAX), str(MIN), 'abc', '', '1.5', ' 1', 'EX', 'NX', 'XX',
+            '0', '7777', '-1', '100', str(MAX), str(MIN), 'abc', '', '1.5', ' 1', 'EX', 'NX', 'XX',
             'GT', 'LT', 'KEEPTTL', 'GET', 'EXAT', 'PXAT', 'nx')))
     return words
 
