@@ -36,7 +36,7 @@ struct weft_lane {
 	struct weft_list waiting;
 	unsigned max;
 	unsigned active; /* ready or running, <= max */
-	char name[];
+	const char *name; /* in the same allocation; NULL: the common lane */
 };
 
 struct idle {
@@ -87,7 +87,7 @@ static struct weft_lane *find_or_add_lane(struct weft_jobs *jobs, const char *na
 	lane = calloc(1, sizeof(*lane) + length);
 	if (!lane)
 		return NULL;
-	memcpy(lane->name, name, length);
+	lane->name = memcpy(lane + 1, name, length);
 	lane->max = max;
 	lane->next = *bucket;
 	*bucket = lane;

@@ -119,13 +119,14 @@ Test(dial, what_is_neither_an_address_nor_a_name_is_refused_without_a_lookup)
 static int look_up_addresses(void *arg)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_INET }, *found;
-	const struct sockaddr_in *in;
+	struct sockaddr_in in;
 
 	(void)arg;
 	cr_assert_eq(weft_getaddrinfo("localhost", "80", &hints, &found), 0);
-	in = (const struct sockaddr_in *)found->ai_addr;
-	cr_assert_eq(in->sin_addr.s_addr, htonl(INADDR_LOOPBACK));
-	cr_assert_eq(in->sin_port, htons(80));
+	cr_assert_eq(found->ai_addrlen, sizeof(in));
+	memcpy(&in, found->ai_addr, sizeof(in));
+	cr_assert_eq(in.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	cr_assert_eq(in.sin_port, htons(80));
 	cr_assert_null(found->ai_next);
 	freeaddrinfo(found);
 
