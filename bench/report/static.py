@@ -10,6 +10,7 @@ import resource
 import shutil
 import subprocess
 import tempfile
+import urllib.request
 
 import servers
 
@@ -19,10 +20,11 @@ PEERS = (
     ('nginx', NGINX, ()),
     ('weft', 'servers/file-server', ('--workers', '1')),
 )
-# name, the file's size, connections
+NO_SENDFILE = ('nginx, no sendfile', NGINX, ('--no-sendfile',))
+# name, the file's size, connections, the servers
 SCENARIOS = (
-    ('static 1 KiB, 64 connections', 1024, 64),
-    ('static 1 MiB, 64 connections', 1 << 20, 64),
+    ('static 1 KiB, 64 connections', 1024, 64, PEERS + (NO_SENDFILE,)),
+    ('static 1 MiB, 64 connections', 1 << 20, 64, PEERS),
 )
 
 
@@ -35,6 +37,11 @@ def cpu_seconds(pid):
         with open(f'/proc/{pid}/task/{thread}/children', encoding='ascii') as children:
             spent += sum(cpu_seconds(child) for child in children.read().split())
     return spent
+
+
+def fetch(port, path):
+    with urllib.request.urlopen(f'http://127.0.0.1:{port}/{path}') as reply:
+        reply.read()
 
 
 def wrk(port, path, connections, seconds):
@@ -57,7 +64,7 @@ def drive(folder, server, root, path, connections, seconds):
     _, program, arguments = server
     try:
         with servers.running(folder, program, (*arguments, root)) as (process, port):
-            wrk(port, path, connections, 1)  # the file is read, the connections' code is warm
+            fetch(port, path)  # once, so that the file is in memory
             server_cpu, client_cpu = cpu_seconds(process.pid), own_cpu()
             figures = wrk(port, path, connections, seconds)
             server_cpu = cpu_seconds(process.pid) - server_cpu
@@ -70,19 +77,19 @@ def drive(folder, server, root, path, connections, seconds):
 
 def run_all(folder, quick, wanted, say):
     """Every scenario wanted, its servers interleaved; yields name and rows."""
-    rounds, seconds = (1, 1) if quick else (5, 2)
+    rounds, seconds = (1, 1) if quick else (3, 2)
     if not shutil.which('wrk') or not shutil.which('nginx'):
         return
-    for name, size, connections in SCENARIOS:
+    for name, size, connections, peers in SCENARIOS:
         if not wanted(name):
             continue
-        runs = {server[0]: [] for server in PEERS}
+        runs = {server[0]: [] for server in peers}
         with tempfile.TemporaryDirectory() as root:
             with open(os.path.join(root, 'file.bin'), 'wb') as out:
                 out.write(random.Random(1).randbytes(size))
             for number in range(rounds):
                 say(f'{name}, round {number + 1} of {rounds}')
-                for server in PEERS:
+                for server in peers:
                     runs[server[0]].append(
                         drive(folder, server, root, 'file.bin', connections, seconds))
         yield name, [servers.summarize(who, r, runs['nginx']) for who, r in runs.items()]
