@@ -310,3 +310,41 @@ Test(limits, a_user_with_8_MiB_of_locked_memory_has_64_workers)
 {
 	in_a_child(start_many_workers_unprivileged);
 }
+
+static int send_without_copies(void *arg)
+{
+	static char block[1 << 20];
+	char address[64];
+	int listener = weft_listen("127.0.0.1:0", 8, 0);
+
+	(void)arg;
+	CHECK(weft_local_address(listener, address, sizeof(address)) > 0);
+	int from = weft_dial(address, 0), to = weft_accept(listener, NULL, NULL, 0);
+	CHECK(from >= 0 && to >= 0);
+	for (size_t done = 0; done < sizeof(block);) {
+		ssize_t n = weft_send_zc(from, block, sizeof(block) - done, 0);
+
+		CHECK(n > 0, "%zd\n", n);
+		CHECK(weft_read_full(to, block, (size_t)n) == n);
+		done += (size_t)n;
+	}
+	CHECK(weft_close(from) == 0 && weft_close(to) == 0 && weft_close(listener) == 0);
+	return be_alive(NULL);
+}
+
+static int send_without_locked_memory(void)
+{
+	struct rlimit locked = { .rlim_cur = 0, .rlim_max = 0 };
+
+	CHECK(setrlimit(RLIMIT_MEMLOCK, &locked) == 0);
+	if (!become_nobody())
+		return SKIP;
+	CHECK(try_to_run(1, send_without_copies, NULL) == 0);
+	CHECK(try_to_run(4, send_without_copies, NULL) == 0);
+	return 0;
+}
+
+Test(limits, a_user_with_no_locked_memory_has_everything)
+{
+	in_a_child(send_without_locked_memory);
+}
