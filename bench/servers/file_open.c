@@ -102,7 +102,7 @@ int file_open(const struct file_root *root, const char *path, struct stat *facts
 		rc = judge(facts->st_mode);
 	if (rc == 0)
 		return fd;
-	syscall(SYS_close,
-		fd); /* as it was opened: ThreadSanitizer is to see both or neither */
+	/* As it was opened: ThreadSanitizer is to see both or neither. */
+	syscall(SYS_close, fd);
 	return rc;
 }
