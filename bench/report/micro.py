@@ -3,7 +3,12 @@
 
 Each program prints lines `name workers median min max unit`.
 """
+import json
+import os
+import shutil
+import statistics
 import subprocess
+import tempfile
 
 BOTH, ONE = (1, 2), (1,)
 
@@ -27,6 +32,9 @@ PROGRAMS = (
     ('sleepers', ONE, ('--n', '50000')),
     ('idle', BOTH, ('--n', '300')),
     ('hog', (2,), ('--rounds', '1')),
+    ('file_hot', ONE, ('--n', '50000')),
+    ('file_many', ONE, ('--n', '10000')),
+    ('file_direct', ONE, ('--n', '10000', '--rounds', '2')),
 )
 
 # Trees that take long enough not to need five rounds.
@@ -41,10 +49,15 @@ GOALS = {
     'skynet_chan': (250, 250), 'sleeper_rss': (4.4, 4.4), 'sleeper_tables': (0.6, 0.6),
     'sleeper_cpu': (1.6, 1.6), 'idle_cpu': (0, 0), 'idle_wakeups': (0, 0),
     'task_unstarted': (0.156, 0.156),
+    'file_hot_times': (1.053, 1.053), 'file_many_times': (1, 1),
     'hog_pingpong_p99': (5000, 5000), 'hog_paced_p99': (5000, 5000),
 }
 
 TIMEOUT_S = 60
+
+# The peer of file_direct, where it is installed: the same reads, as many at a time.
+FIO_DEPTHS = (1, 32, 128)
+FIO_SIZE = '256M'
 
 
 def run_program(folder, name, workers, arguments):
@@ -68,6 +81,34 @@ def run_program(folder, name, workers, arguments):
     return figures
 
 
+def fio_once(folder, depth, seconds):
+    """One run of fio: us per read, us of processor time per read."""
+    done = subprocess.run(
+        ['fio', '--name=direct', f'--directory={folder}', f'--size={FIO_SIZE}', '--rw=randread',
+         '--bs=4k', '--direct=1', '--ioengine=io_uring', f'--iodepth={depth}', '--time_based',
+         f'--runtime={seconds}', '--output-format=json'],
+        capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    job = json.loads(done.stdout)['jobs'][0]
+    wall = 1e6 / job['read']['iops']
+    return wall, wall * (job['usr_cpu'] + job['sys_cpu']) / 100
+
+
+def run_fio(quick, say):
+    """The figures of fio, or none where there is no fio or it does not run."""
+    seconds, rounds = (1, 1) if quick else (2, 3)
+    with tempfile.TemporaryDirectory(dir=os.environ.get('TMPDIR', '/var/tmp')) as folder:
+        for depth in FIO_DEPTHS:
+            say(f'fio, depth {depth}')
+            try:
+                runs = [fio_once(folder, depth, seconds) for _ in range(rounds)]
+            except (OSError, ValueError, subprocess.SubprocessError):
+                return
+            for name, values in zip(('fio_direct', 'fio_direct_cpu'), zip(*runs)):
+                yield {'name': f'{name}_{depth}', 'workers': 1, 'min': min(values),
+                       'median': statistics.median(values), 'max': max(values),
+                       'unit': 'us/read'}
+
+
 def run_all(folder, quick, wanted, cpus, say):
     """Runs what is wanted, one program after the other; yields its figures."""
     for name, workers, quick_arguments in PROGRAMS:
@@ -78,6 +119,8 @@ def run_all(folder, quick, wanted, cpus, say):
             if count <= cpus:
                 say(f'micro {name}, {count} worker{"s" * (count > 1)}')
                 yield from run_program(folder, name, count, arguments)
+        if name == 'file_direct' and shutil.which('fio'):
+            yield from run_fio(quick, say)
 
 
 def goal(figure):
