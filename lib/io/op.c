@@ -112,35 +112,68 @@ static bool restarts(int result)
 	return result <= -512 && result >= -516;
 }
 
-/* One attempt: at once, or submit, wait, uncount. */
-static int64_t attempt(struct weft_op *op, struct interference *why)
+/*
+ * With one worker nobody can come between a look at the descriptor and a call that does not suspend: no
+ * need to count. NULL: count.
+ */
+static struct weft_fd *free_to_call(const struct weft_op *op)
 {
 	struct weft_fd *entry;
-	int64_t done = 0;
-	int rc = begin(op, &entry);
 
-	if (rc < 0)
-		return rc;
-	if (weft_at_once_may(op)) {
-		int64_t result = weft_at_once(op, entry, &done);
+	if (op->fd < 0 || weft_io_workers() != 1)
+		return NULL;
+	entry = weft_fd_find(&weft_io_current()->fds, op->fd);
+	return entry && !weft_fd_closing(entry) ? entry : NULL;
+}
 
-		if (weft_likely(result != -EAGAIN || done < 0)) {
-			why->closing = entry && weft_fd_end(entry);
-			return result;
-		}
-	}
+/* True: *result is the answer. *done: what came of it at once, if there is more to come. */
+static bool answer_at_once(
+	struct weft_op *op, struct weft_fd *entry, int64_t *done, int64_t *result)
+{
+	*result = weft_at_once(op, entry, done);
+	return weft_likely(*result != -EAGAIN || *done < 0);
+}
+
+static int submit_and_wait(
+	struct weft_op *op, struct weft_fd *entry, struct interference *why)
+{
+	int rc;
+
 	op->cancel_sent = 0;
 	op->parker = weft_parker_self();
 	weft_store_relaxed(&op->done, 0);
 	rc = weft_io_submit(op);
-	if (weft_likely(rc == 0)) {
-		if (weft_unlikely(entry && weft_fd_closing(entry))) /* FD2 */
-			weft_io_cancel(op);
-		wait_until_done(op, why);
-		rc = restarts(op->result) ? -EINTR : op->result;
+	if (weft_unlikely(rc < 0))
+		return rc;
+	if (weft_unlikely(entry && weft_fd_closing(entry))) /* FD2 */
+		weft_io_cancel(op);
+	wait_until_done(op, why);
+	return restarts(op->result) ? -EINTR : op->result;
+}
+
+/* One attempt: at once, or by the backend. */
+static int64_t attempt(struct weft_op *op, struct interference *why)
+{
+	bool may = weft_at_once_may(op);
+	struct weft_fd *entry = may ? free_to_call(op) : NULL;
+	int64_t done = 0, result;
+	int rc;
+
+	if (entry) {
+		if (answer_at_once(op, entry, &done, &result))
+			return result;
+		may = false;
+	}
+	rc = begin(op, &entry);
+	if (rc < 0)
+		return done > 0 ? done : rc;
+	if (!may || !answer_at_once(op, entry, &done, &result)) {
+		result = submit_and_wait(op, entry, why);
+		if (done > 0) /* what was read at once wins */
+			result = result < 0 ? done : done + result;
 	}
 	why->closing = entry && weft_fd_end(entry);
-	return done > 0 && rc < 0 ? done : done + rc; /* what was read at once wins */
+	return result;
 }
 
 static int64_t run(struct weft_op *op, bool deaf)
