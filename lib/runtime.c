@@ -426,6 +426,7 @@ int weft_runtime_stop(struct weft_runtime *runtime, weft_ns grace)
 		if (pause < 1000 * 1000)
 			pause *= 2;
 	}
+	weft_signals_release(runtime->io);
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 #ifndef WEFT_IO_H
 #define WEFT_IO_H
 
+#include <signal.h>
 #include <netdb.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -162,6 +163,36 @@ WEFT_API int weft_mkdirat(int dirfd, const char *path, mode_t mode);
  * their own I/O. Returns the events that came, POLLERR and POLLHUP among them, always > 0.
  */
 WEFT_API int weft_poll(int fd, short events);
+
+/*
+ * waitpid(2): waits for a child process; pid > 0 that one, -1 any, 0 any of the caller's process
+ * group, less than -1 any of group -pid. options: WNOHANG, WUNTRACED, WCONTINUED. *status, if not
+ * NULL, is for WIFEXITED and the like. SIGCHLD is neither needed nor touched. The end of one child
+ * (pid > 0) is heard of at once; several at a time, stopping and going on are looked for, every
+ * millisecond at first and less and less often, down to every 32 ms.
+ *
+ * Returns the pid; 0 with WNOHANG when there is nothing to tell; -ECHILD: there is no such child,
+ * or no longer; -EINVAL: options. On -ECANCELED and -ETIMEDOUT no child has been reaped.
+ */
+WEFT_API int weft_waitpid(pid_t pid, int *status, int options);
+
+/*
+ * Waits for a signal of the set. From the first wait until the runtime has stopped, weft owns the
+ * signals of the set, for the whole process, blocked or not: they no longer kill, the handlers that
+ * were there before do not run, and what arrives between two waits is kept. Of a standard signal
+ * one arrival is kept, of the real-time ones all, up to 1024 together. Each arrival goes to one
+ * waiter, the first come, in whichever runtime; of several arrivals the lowest number goes first.
+ * When all runtimes that have waited for a signal have stopped, its earlier handler is put back,
+ * and what nobody has waited for is dropped. System calls of the program's own may return EINTR as
+ * with any handler set with SA_RESTART; the handler never runs on a task's stack. A forked child
+ * owns nothing.
+ *
+ * Returns the signal's number, and what is known of it in *info_or_null; -EINVAL: set is NULL or
+ * empty, or holds SIGKILL, SIGSTOP, or one that an instruction raises (SIGSEGV, SIGBUS, SIGFPE,
+ * SIGILL, SIGTRAP, SIGSYS); -EAGAIN, -EMFILE, -ENFILE: no thread or descriptor is left for the
+ * first wait. On -ECANCELED and -ETIMEDOUT no arrival has been taken.
+ */
+WEFT_API int weft_signal_wait(const sigset_t *set, siginfo_t *info_or_null);
 
 /*
  * Creates a listening socket: "127.0.0.1:8080", "[::]:0" (0: a free port), "unix:/path". It is

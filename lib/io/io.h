@@ -25,6 +25,7 @@ struct weft_io {
 	_Atomic(uint64_t) connections; /* accepted by weft_serve */
 	_Atomic(uint64_t)
 		connections_failed; /* of these, whose function returned an error */
+	_Atomic(uint64_t) signals; /* bits of those it has waited for (io/signal.c) */
 	struct weft_spin starved_lock;
 	struct weft_list starved; /* receivers that wait for a buffer (io/pool.c), under the lock */
 };
@@ -32,6 +33,9 @@ struct weft_io {
 /* 0 or -errno. A zeroed weft_io may be finished too. */
 int weft_io_init(struct weft_io *io);
 void weft_io_finish(struct weft_io *io);
+
+/* The runtime has stopped: signals that no other has waited for do what they did before. */
+void weft_signals_release(struct weft_io *io);
 
 /*
  * The first line of an I/O call that makes no operation or several: its checkpoint. 0; a code
