@@ -14,8 +14,8 @@
  *          -EAGAIN, or, where that is a proof (TCP, no end of stream in sight), by receiving less
  *          than was asked for. That saves the failing call of every answer's wait.
  * Verify:  a registration may be of a file that is gone, when the program closed its number with
- *          close(2) and has a new one by it. So who has waited for VERIFY_NS has its descriptor's
- *          readiness reported anew, once. This also catches every edge a driver forgot.
+ *          close(2) and has a new one by it. So who has waited for one to two ROUND_NS has its
+ *          descriptor's readiness reported anew, once. This also catches every edge a driver forgot.
  * Bound:   slots grow with the operations in flight; the kernel bounds what is registered
  *          (-ENOSPC, -ENOMEM are the operation's result then).
  *
@@ -41,6 +41,7 @@
 #include "io/errand.h"
 #include "io/io.h"
 #include "io/optable.h"
+#include "io/slots.h"
 #include "io/uring_compat.h"
 #include "io/watch.h"
 #include "sched/submit.h"
@@ -48,10 +49,9 @@
 
 enum {
 	EVENTS = 256, /* taken from the kernel at a time */
-	SLOTS_PER_CHUNK = 64,
-	CHUNKS_MAX = 1 << 22,
-	VERIFY_NS = 30 * 1000 * 1000,
-	VERIFY_BATCH = 64, /* at a look */
+	PORTION = 32, /* operations delivered at a look, if events bring more: they stay in the cache */
+	ROUND_NS = 20 * 1000 * 1000, /* of the hand: who waits for one to two rounds is verified */
+	VERIFY_CHUNKS = 4,           /* at a look */
 	DRAIN_ROUNDS = 200,
 	DRAIN_NS = 10 * 1000 * 1000,
 };
@@ -61,31 +61,12 @@ enum {
 #define END_EVENTS (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
 #define BELL (-1)
 
-/* An operation in flight. */
-struct slot {
-	struct weft_node node; /* on its descriptor's list; next alone: free */
-	struct weft_node due;  /* on the list of those not verified yet, if is_due */
-	struct weft_op *op;    /* NULL: free */
-	struct weft_watch *watch;   /* NULL: of no descriptor */
-	struct weft_errand *errand; /* a pool thread makes it; NULL: it waits for an event */
-	uint64_t progress;          /* of a receive that wants everything */
-	weft_ns since;              /* waits */
-	uint32_t index;
-	bool is_due;
-};
-
 struct epoll {
 	struct weft_watches watches;
 	struct weft_errands errands;
 	struct weft_bell bell;
-	/* operations in flight */
-	struct slot **chunks;
-	uint32_t chunk_count;
-	struct weft_node *free;
-	struct weft_list due; /* the longest waiting first */
-	_Atomic(uint32_t) live;
-	_Atomic(uint32_t) waiting; /* of them, for an event */
-	weft_ns now;               /* of the last look */
+	struct weft_slots slots;
+	weft_ns next_round; /* of the hand over the slots, if some are unproven then */
 	/* events taken from the kernel and not looked at yet */
 	unsigned event_next;
 	_Atomic(uint32_t) events_left;
@@ -96,86 +77,7 @@ struct epoll {
 	struct epoll_event events[EVENTS];
 };
 
-/* -- slots ------------------------------------------------------------------------------------- */
-
-static void count(_Atomic(uint32_t) *counter, int by)
-{
-	weft_store_relaxed(counter, weft_load_relaxed(counter) + (uint32_t)by);
-}
-
-static int add_chunk(struct epoll *ep)
-{
-	struct slot **chunks, *chunk;
-
-	if (ep->chunk_count == CHUNKS_MAX)
-		return -ENOMEM;
-	chunks = realloc(ep->chunks, (ep->chunk_count + 1) * sizeof(*chunks));
-	if (!chunks)
-		return -ENOMEM;
-	ep->chunks = chunks;
-	chunk = calloc(SLOTS_PER_CHUNK, sizeof(*chunk));
-	if (!chunk)
-		return -ENOMEM;
-	for (uint32_t i = SLOTS_PER_CHUNK; i-- > 0;) {
-		chunk[i].index = ep->chunk_count * SLOTS_PER_CHUNK + i;
-		chunk[i].node.next = ep->free;
-		ep->free = &chunk[i].node;
-	}
-	chunks[ep->chunk_count++] = chunk;
-	return 0;
-}
-
-/* NULL: out of memory. */
-static struct slot *slot_take(
-	struct epoll *ep, struct weft_op *op, struct weft_watch *watch)
-{
-	struct slot *slot;
-
-	if (weft_unlikely(!ep->free) && add_chunk(ep) < 0)
-		return NULL;
-	slot = weft_container_of(ep->free, struct slot, node);
-	ep->free = slot->node.next;
-	slot->op = op;
-	slot->watch = watch;
-	slot->errand = NULL;
-	slot->progress = 0;
-	op->slot = slot->index;
-	if (watch)
-		weft_list_push_tail(&watch->waiting, &slot->node);
-	count(&ep->live, 1);
-	count(&ep->waiting, 1);
-	return slot;
-}
-
-static void not_due(struct epoll *ep, struct slot *slot)
-{
-	if (slot->is_due)
-		weft_list_remove(&ep->due, &slot->due);
-	slot->is_due = false;
-}
-
-static void slot_give(struct epoll *ep, struct slot *slot)
-{
-	not_due(ep, slot);
-	if (slot->watch)
-		weft_list_remove(&slot->watch->waiting, &slot->node);
-	slot->op = NULL;
-	slot->node.next = ep->free;
-	ep->free = &slot->node;
-	count(&ep->live, -1);
-	count(&ep->waiting, -1);
-}
-
-static struct slot *slot_of(struct epoll *ep, const struct weft_op *op)
-{
-	uint32_t chunk = op->slot / SLOTS_PER_CHUNK;
-	struct slot *slot;
-
-	if (chunk >= ep->chunk_count)
-		return NULL;
-	slot = &ep->chunks[chunk][op->slot % SLOTS_PER_CHUNK];
-	return slot->op == op ? slot : NULL;
-}
+/* -- results ----------------------------------------------------------------------------------- */
 
 static void finish(struct weft_op *op, int64_t result)
 {
@@ -184,21 +86,23 @@ static void finish(struct weft_op *op, int64_t result)
 }
 
 /* The operation in this slot is over. */
-static void deliver(struct epoll *ep, struct slot *slot, int64_t result)
+static void deliver(struct epoll *ep, struct weft_slot *slot, int64_t result)
 {
 	struct weft_op *op = slot->op;
 	struct weft_parker *parker = op->parker;
 
 	if (slot->progress)
 		result = (int64_t)slot->progress;
-	slot_give(ep, slot);
+	if (slot->watch)
+		weft_list_remove(&slot->watch->waiting, &slot->node);
+	weft_slot_give(&ep->slots, slot);
 	finish(op, result);
 	weft_unpark(parker);
 }
 
 /* -- on a pool thread -------------------------------------------------------------------------- */
 
-static void to_pool(struct epoll *ep, struct slot *slot)
+static void to_pool(struct epoll *ep, struct weft_slot *slot)
 {
 	int rc = weft_errand_start(&ep->errands, slot->op, &slot->errand);
 
@@ -206,15 +110,15 @@ static void to_pool(struct epoll *ep, struct slot *slot)
 		deliver(ep, slot, rc);
 		return;
 	}
-	not_due(ep, slot);
-	count(&ep->waiting, -1);
+	weft_slot_prove(&ep->slots, slot);
+	weft_slots_count(&ep->slots.waiting, -1);
 }
 
 /* The slot's errand is over: it is as if it waited. */
-static void from_pool(struct epoll *ep, struct slot *slot)
+static void from_pool(struct epoll *ep, struct weft_slot *slot)
 {
 	slot->errand = NULL;
-	count(&ep->waiting, 1);
+	weft_slots_count(&ep->slots.waiting, 1);
 }
 
 static unsigned take_errands(struct epoll *ep)
@@ -223,7 +127,7 @@ static unsigned take_errands(struct epoll *ep)
 	unsigned delivered = 0;
 
 	for (; errand; errand = next, delivered++) {
-		struct slot *slot = slot_of(ep, errand->op);
+		struct weft_slot *slot = weft_slot_of(&ep->slots, errand->op);
 		int64_t result = errand->result;
 
 		next = errand->next;
@@ -281,14 +185,6 @@ static bool worth_an_attempt(const struct weft_op *op, struct weft_watch *watch)
 
 /* -- waiting ----------------------------------------------------------------------------------- */
 
-static void becomes_due(struct epoll *ep, struct slot *slot)
-{
-	not_due(ep, slot);
-	slot->since = ep->now;
-	slot->is_due = true;
-	weft_list_push_tail(&ep->due, &slot->due);
-}
-
 /* Let those who close the descriptor know that this worker watches it. */
 static void note_watcher(struct epoll *ep, int fd)
 {
@@ -299,38 +195,55 @@ static void note_watcher(struct epoll *ep, int fd)
 }
 
 /* What became of registering its descriptor. */
-static void registered(struct epoll *ep, struct slot *slot, int rc)
+static void registered(struct epoll *ep, struct weft_slot *slot, int rc)
 {
 	if (rc == 0)
-		becomes_due(ep, slot);
+		weft_slot_doubt(&ep->slots, slot);
 	else if (rc == -EPERM)
 		to_pool(ep, slot); /* a file */
 	else if (rc < 0)
 		deliver(ep, slot, rc);
 }
 
-static void wait_for_event(struct epoll *ep, struct slot *slot)
+static void wait_for_event(struct epoll *ep, struct weft_slot *slot)
 {
 	int fd = slot->op->fd;
 
-	note_watcher(ep, fd);
+	if (!weft_load_relaxed(&slot->watch->added))
+		note_watcher(ep, fd);
 	registered(ep, slot, weft_watch_add(&ep->watches, slot->watch, fd));
 }
 
-static void verify_due(struct epoll *ep)
+static void verify_chunk(
+	struct epoll *ep, struct weft_slot_chunk *chunk, uint64_t due)
 {
-	for (int i = 0; i < VERIFY_BATCH && ep->due.head; i++) {
-		struct slot *slot = weft_container_of(ep->due.head, struct slot, due);
+	for (; due; due &= due - 1) {
+		struct weft_slot *slot = &chunk->slots[__builtin_ctzll(due)];
 
-		if (ep->now - slot->since < VERIFY_NS)
-			return;
-		not_due(ep, slot);
 		registered(ep, slot,
 			weft_watch_verify(&ep->watches, slot->watch, slot->op->fd));
 	}
 }
 
-static unsigned let_try(struct epoll *ep, struct slot *slot)
+/* Some chunks of slots at a look: registering is a system call for each that waits for long. */
+static void verify_some(struct epoll *ep, weft_ns now)
+{
+	struct weft_slot_chunk *chunk;
+	uint64_t due;
+
+	if (!ep->slots.hand && (!ep->slots.unproven || now < ep->next_round))
+		return;
+	for (int i = 0; i < VERIFY_CHUNKS; i++) {
+		chunk = weft_slots_move_hand(&ep->slots, &due);
+		if (!chunk) {
+			ep->next_round = now + ROUND_NS;
+			return;
+		}
+		verify_chunk(ep, chunk, due);
+	}
+}
+
+static unsigned let_try(struct epoll *ep, struct weft_slot *slot)
 {
 	struct weft_watch *watch = slot->watch;
 	int64_t rc;
@@ -339,7 +252,7 @@ static unsigned let_try(struct epoll *ep, struct slot *slot)
 		return 0;
 	rc = attempt(slot->op, watch, &slot->progress);
 	if (rc == -EAGAIN) {
-		becomes_due(ep, slot); /* what was reported came to nothing */
+		weft_slot_doubt(&ep->slots, slot); /* what was reported came to nothing */
 		return 0;
 	}
 	if (rc == -EOPNOTSUPP) {
@@ -357,7 +270,7 @@ static unsigned let_all_try(struct epoll *ep, struct weft_watch *watch)
 
 	for (; node; node = next) {
 		next = node->next;
-		delivered += let_try(ep, weft_container_of(node, struct slot, node));
+		delivered += let_try(ep, weft_container_of(node, struct weft_slot, node));
 	}
 	return delivered;
 }
@@ -409,27 +322,51 @@ static void take_events(struct epoll *ep, int64_t timeout_ns)
 	weft_store_relaxed(&ep->events_left, got > 0 ? (uint32_t)got : 0);
 }
 
+/*
+ * With many connections everything behind an event is cold: its watch, the slot, the operation, the stack.
+ * Each is fetched early, one step per event.
+ */
+static void prefetch_ahead(struct epoll *ep)
+{
+	const struct epoll_event *event = &ep->events[ep->event_next];
+	uint32_t left = weft_load_relaxed(&ep->events_left);
+	const struct weft_watch *watch;
+	const struct weft_node *first;
+
+	if (left > 6 && event[6].data.fd != BELL)
+		__builtin_prefetch(weft_watch_find(&ep->watches, event[6].data.fd), 1);
+	if (left > 4 && event[4].data.fd != BELL) {
+		watch = weft_watch_find(&ep->watches, event[4].data.fd);
+		__builtin_prefetch(watch->waiting.head, 1);
+	}
+	if (left > 2 && event[2].data.fd != BELL) {
+		watch = weft_watch_find(&ep->watches, event[2].data.fd);
+		first = watch->waiting.head;
+		if (first)
+			__builtin_prefetch(weft_container_of(first, struct weft_slot, node)->op, 1);
+	}
+}
+
 static unsigned look_at_events(struct epoll *ep)
 {
 	unsigned delivered = 0;
 
-	while (weft_load_relaxed(&ep->events_left)) {
-		count(&ep->events_left, -1);
+	while (weft_load_relaxed(&ep->events_left) && delivered < PORTION) {
+		prefetch_ahead(ep);
+		weft_slots_count(&ep->events_left, -1);
 		delivered += look_at_event(ep, &ep->events[ep->event_next++]);
 	}
 	return delivered;
 }
 
-/* How long to sleep when asked to sleep that long: those not verified yet bound it. */
+/* How long to sleep when asked to sleep that long: while some are unproven, rounds are due. */
 static int64_t sleep_time(struct epoll *ep, int64_t wait_ns)
 {
-	const struct slot *first;
 	int64_t left;
 
-	if (!ep->due.head)
+	if (!ep->slots.unproven && !ep->slots.hand)
 		return wait_ns;
-	first = weft_container_of(ep->due.head, struct slot, due);
-	left = first->since + VERIFY_NS - weft_sys_clock();
+	left = ep->slots.hand ? 0 : ep->next_round - weft_sys_clock();
 	if (left < 0)
 		left = 0;
 	return wait_ns < 0 || left < wait_ns ? left : wait_ns;
@@ -450,11 +387,14 @@ static void know_runtime(struct epoll *ep)
 static int begin(struct epoll *ep, struct weft_op *op, struct weft_watch *watch,
 	uint64_t progress, bool on_pool)
 {
-	struct slot *slot = slot_take(ep, op, watch);
+	struct weft_slot *slot = weft_slot_take(&ep->slots, op);
 
 	if (weft_unlikely(!slot))
 		return -ENOMEM;
 	slot->progress = progress;
+	slot->watch = watch;
+	if (watch)
+		weft_list_push_tail(&watch->waiting, &slot->node);
 	if (on_pool)
 		to_pool(ep, slot);
 	else
@@ -491,7 +431,7 @@ static int epoll_submit(void *state, struct weft_op *op)
 	return 0;
 }
 
-static void cancel_slot(struct epoll *ep, struct slot *slot)
+static void cancel_slot(struct epoll *ep, struct weft_slot *slot)
 {
 	if (slot->errand) {
 		if (!weft_errand_take_back(&ep->errands, slot->errand))
@@ -504,7 +444,7 @@ static void cancel_slot(struct epoll *ep, struct slot *slot)
 static int epoll_cancel(void *state, struct weft_op *op)
 {
 	struct epoll *ep = state;
-	struct slot *slot = slot_of(ep, op);
+	struct weft_slot *slot = weft_slot_of(&ep->slots, op);
 
 	if (slot)
 		cancel_slot(ep, slot);
@@ -519,7 +459,7 @@ static int epoll_cancel_fd(void *state, int fd)
 
 	for (; node; node = next) {
 		next = node->next;
-		cancel_slot(ep, weft_container_of(node, struct slot, node));
+		cancel_slot(ep, weft_container_of(node, struct weft_slot, node));
 	}
 	return 0;
 }
@@ -541,13 +481,13 @@ static unsigned epoll_reap(void *state)
 	struct epoll *ep = state;
 	unsigned delivered = take_errands(ep);
 
-	if (!weft_load_relaxed(&ep->waiting) && !weft_load_relaxed(&ep->events_left))
+	if (!weft_load_relaxed(&ep->slots.waiting) && !weft_load_relaxed(&ep->events_left))
 		return delivered;
-	ep->now = weft_sys_clock();
 	if (!weft_load_relaxed(&ep->events_left))
 		take_events(ep, 0);
 	delivered += look_at_events(ep);
-	verify_due(ep);
+	if (ep->slots.unproven || ep->slots.hand)
+		verify_some(ep, weft_sys_clock());
 	return delivered;
 }
 
@@ -574,14 +514,14 @@ static int epoll_has_work(const void *state)
 
 	if (weft_load_relaxed(&ep->events_left) || weft_errands_finished(&ep->errands))
 		return 1;
-	return weft_load_relaxed(&ep->waiting) && poll(&look, 1, 0) > 0;
+	return weft_load_relaxed(&ep->slots.waiting) && poll(&look, 1, 0) > 0;
 }
 
 static unsigned epoll_in_flight(const void *state)
 {
 	struct epoll *ep = (struct epoll *)state;
 
-	return weft_load_relaxed(&ep->live);
+	return weft_load_relaxed(&ep->slots.live);
 }
 
 static int add_bell(struct epoll *ep)
@@ -611,7 +551,6 @@ static int epoll_open(void *state, unsigned entries, unsigned flags)
 	(void)entries;
 	(void)flags;
 	ep->errands.bell = &ep->bell;
-	ep->now = weft_sys_clock();
 	rc = weft_watches_open(&ep->watches);
 	if (rc < 0)
 		return rc;
@@ -642,9 +581,7 @@ static void epoll_close(void *state)
 	}
 	weft_bell_close(&ep->bell);
 	weft_watches_close(&ep->watches);
-	for (uint32_t i = 0; i < ep->chunk_count; i++)
-		free(ep->chunks[i]);
-	free(ep->chunks);
+	weft_slots_finish(&ep->slots);
 }
 
 const struct weft_backend weft_backend_epoll = {
