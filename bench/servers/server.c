@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 enum { BACKLOG = 4096 };
 
@@ -25,7 +23,7 @@ struct server_options server_options = {
 
 struct serving {
 	int listener;
-	int signals;
+	sigset_t signals;
 	int (*connection)(int fd, void *user);
 	struct weft_task *serve;
 };
@@ -42,12 +40,11 @@ static int serve(void *arg)
 static int watch_signals(void *arg)
 {
 	struct serving *s = arg;
-	struct signalfd_siginfo info;
-	ssize_t n = weft_read(s->signals, &info, sizeof(info));
+	int rc = weft_signal_wait(&s->signals, NULL);
 
-	if (n > 0)
+	if (rc > 0)
 		weft_cancel(s->serve);
-	return n < 0 ? (int)n : 0;
+	return rc < 0 ? rc : 0;
 }
 
 /* Connections inherit TCP_NODELAY: the end of a reply never waits for what it follows. */
@@ -152,7 +149,6 @@ int server_main(int argc, char **argv, int (*connection)(int fd, void *user))
 {
 	struct weft_config config = WEFT_CONFIG_INIT;
 	struct serving s = {.connection = connection};
-	sigset_t stop;
 	int rc;
 
 	if (server_options.begin) {
@@ -169,19 +165,12 @@ int server_main(int argc, char **argv, int (*connection)(int fd, void *user))
 		parse(argc, argv);
 	}
 	config.workers = server_options.workers;
-	/* Blocked before there are workers, so in all of them: only the descriptor sees
-	 * the signals. */
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGTERM);
-	sigaddset(&stop, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &stop, NULL);
-	s.signals = signalfd(-1, &stop, SFD_CLOEXEC);
-	if (s.signals < 0) {
-		perror("signalfd");
-		return 1;
-	}
+	/* Blocked before there are threads, so that one that comes before it is waited for is kept. */
+	sigemptyset(&s.signals);
+	sigaddset(&s.signals, SIGTERM);
+	sigaddset(&s.signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &s.signals, NULL);
 	rc = weft_run(run, &s, &config);
-	close(s.signals);
 	if (rc < 0)
 		fprintf(stderr, "%s: %s\n", argv[0], strerror(-rc));
 	return rc < 0;
