@@ -21,11 +21,9 @@
  * A task per connection (client.c), one for the times to go (expire.c), one that writes the file
  * and one that syncs it (aof.c).
  */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -48,7 +46,6 @@ struct program program = {
 
 /* The two addresses there may be, and what ends the serving. */
 struct serving {
-	int signals;
 	int listeners[2];
 	struct weft_task *tasks[2];
 	unsigned count;
@@ -60,16 +57,26 @@ static int serve(void *arg)
 		*(int *)arg, client_serve, NULL, program.options.max_connections);
 }
 
+static sigset_t stop_signals(void)
+{
+	sigset_t stop;
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	return stop;
+}
+
 /* Waits for the first signal; later ones find the server stopping already. */
 static int watch_signals(void *arg)
 {
 	struct serving *s = arg;
-	struct signalfd_siginfo info;
-	ssize_t n = weft_read(s->signals, &info, sizeof(info));
+	sigset_t stop = stop_signals();
+	int rc = weft_signal_wait(&stop, NULL);
 
-	for (unsigned i = 0; n > 0 && i < s->count; i++)
+	for (unsigned i = 0; rc > 0 && i < s->count; i++)
 		weft_cancel(s->tasks[i]);
-	return n < 0 ? (int)n : 0;
+	return rc < 0 ? rc : 0;
 }
 
 static int listen_on(struct serving *s, const char *address)
@@ -231,17 +238,14 @@ static void parse_option(const char *name, const char *value)
 		usage();
 }
 
-/* Blocked before there are workers, so in all of them: only the descriptor sees the signals. */
-static int block_signals(void)
+/* Blocked before there are workers, so in all of them: one that comes before it is waited for is
+ * kept until then. */
+static void hold_signals(void)
 {
-	sigset_t stop;
+	sigset_t stop = stop_signals();
 
 	signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of the write */
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGTERM);
-	sigaddset(&stop, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &stop, NULL);
-	return signalfd(-1, &stop, SFD_CLOEXEC);
 }
 
 int main(int argc, char **argv)
@@ -257,9 +261,9 @@ int main(int argc, char **argv)
 	}
 	config.workers = program.options.workers;
 	command_init();
-	s.signals = block_signals();
-	if (s.signals < 0 || !cache_init(&program.cache, config.workers != 1)) {
-		perror("cache-server");
+	hold_signals();
+	if (!cache_init(&program.cache, config.workers != 1)) {
+		fprintf(stderr, "cache-server: out of memory\n");
 		return 1;
 	}
 	rc = weft_run(run, &s, &config);
