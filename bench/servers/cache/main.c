@@ -21,6 +21,7 @@
  * A task per connection (client.c), one for the times to go (expire.c), one that writes the file
  * and one that syncs it (aof.c).
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
