@@ -10,6 +10,7 @@
  * Watches: with one dependency alive the watch lies in the descriptor, in the place of the list node that
  *          the task needs only once it has been started. With more, in one allocation, which the last
  *          one to count `left` down frees.
+ * The walk that looks for deadlocks follows a held task to those it waits for: sched/task.h.
  * References: one to each dependency that is watched, given back when its end is told.
  */
 #include <weft/task.h>
@@ -19,21 +20,17 @@
 
 #include "sched/task.h"
 
-struct after {
-	struct weft_watcher watcher;
-	struct weft_task *task;
-	_Atomic(uint32_t) left; /* AF1: release by each that counts down, acquire by the last */
-	struct weft_watch watches[];
-};
-
 /* -- one dependency ---------------------------------------------------------------------------- */
 
 static void only_one_ended(
 	struct weft_watcher *watcher, struct weft_watch *watch, struct weft_task *dep)
 {
+	struct weft_task *task = weft_container_of(watch, struct weft_task, dependency);
+
 	(void)watcher;
+	weft_task_end_after(task);
 	weft_task_unref(dep, false);
-	weft_task_start_held(weft_container_of(watch, struct weft_task, dependency));
+	weft_task_start_held(task);
 }
 
 static void start_after_one(struct weft_task *task, struct weft_task *dep)
@@ -41,18 +38,20 @@ static void start_after_one(struct weft_task *task, struct weft_task *dep)
 	static struct weft_watcher only_one = { .done = only_one_ended };
 
 	weft_task_ref(dep);
+	weft_task_begin_after(task, dep, NULL);
 	if (!weft_task_watch(dep, &task->dependency, &only_one))
 		only_one_ended(&only_one, &task->dependency, dep);
 }
 
 /* -- many -------------------------------------------------------------------------------------- */
 
-static void count_down(struct after *after, uint32_t by)
+static void count_down(struct weft_predecessors *after, uint32_t by)
 {
 	struct weft_task *task = after->task;
 
 	if (weft_sub_acq_rel(&after->left, by) != by) /* AF1 */
 		return;
+	weft_task_end_after(task);
 	free(after);
 	weft_task_start_held(task);
 }
@@ -60,31 +59,38 @@ static void count_down(struct after *after, uint32_t by)
 static void one_ended(
 	struct weft_watcher *watcher, struct weft_watch *watch, struct weft_task *dep)
 {
-	(void)watch;
+	weft_store_release(&weft_container_of(watch, struct weft_predecessor, watch)->task, NULL);
 	weft_task_unref(dep, false);
-	count_down(weft_container_of(watcher, struct after, watcher), 1);
+	count_down(weft_container_of(watcher, struct weft_predecessors, watcher), 1);
 }
 
 /* alive: how many of them had not ended, at least as many as have not now. -ENOMEM: nothing was done. */
 static int start_after_many(
 	struct weft_task *task, struct weft_task *const *deps, size_t n, uint32_t alive)
 {
-	struct after *after = malloc(sizeof(*after) + alive * sizeof(after->watches[0]));
+	struct weft_predecessors *after = malloc(sizeof(*after) + alive * sizeof(after->deps[0]));
 	uint32_t watched = 0;
 
 	if (!after)
 		return -ENOMEM;
 	after->watcher.done = one_ended;
 	after->task = task;
+	after->count = alive;
+	for (uint32_t i = 0; i < alive; i++)
+		weft_store_relaxed(&after->deps[i].task, NULL);
 	weft_store_relaxed(&after->left, alive + 1); /* one is the caller's, while it watches */
+	weft_task_begin_after(task, NULL, after);
 	for (size_t i = 0; i < n; i++) {
 		if (weft_task_done(deps[i]))
 			continue;
 		weft_task_ref(deps[i]);
-		if (weft_task_watch(deps[i], &after->watches[watched], &after->watcher))
+		weft_store_relaxed(&after->deps[watched].task, deps[i]);
+		if (weft_task_watch(deps[i], &after->deps[watched].watch, &after->watcher)) {
 			watched++;
-		else
+		} else {
+			weft_store_release(&after->deps[watched].task, NULL);
 			weft_task_unref(deps[i], false);
+		}
 	}
 	count_down(after, alive + 1 - watched);
 	return 0;

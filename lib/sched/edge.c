@@ -18,6 +18,12 @@
  * A wait that ends by itself closes no cycle: one under a deadline scope of the waiter's is not
  * published, and a walk stops at a task that has been cancelled.
  *
+ * A task that has not started because it comes after others waits for them, and the walk goes on with each.
+ * It counts itself in walkers while it looks at several, since their list goes when the last has ended.
+ *
+ * AF2  walk: add to walkers, then load the list's address  <->  end_after: take it away, then load walkers
+ *      seq_cst on all four: the walk finds no list, or its owner waits for the walk. Weaker: it reads freed
+ *      memory.
  * ED1  publish: release store of edge, seq_cst fence, then walk, on every waiter. Two that close a
  *      cycle at the same time cannot both miss it. Weaker: both sleep for good.
  * ED2  walk: acquire compare-and-swap that pins, release store that unpins  <->  leave: acquire
@@ -70,22 +76,95 @@ static bool cancelled(struct weft_task *task)
 	return weft_load_acquire(&task->word) & WEFT_WORD_CANCEL;
 }
 
-/* 0: the waits from task on do not lead to self. Else they do, and the number stands for the way. */
-static uint64_t way_to(struct weft_task *task, const struct weft_stack *self)
-{
-	uint64_t way = 1;
+/* -- tasks that start after others ------------------------------------------------------------- */
 
-	for (int hop = 0; task && hop < HOPS_MAX; hop++) {
+static _Atomic(uint32_t) walkers; /* AF2: those who look at somebody's several */
+
+void weft_task_begin_after(
+	struct weft_task *task, struct weft_task *one, struct weft_predecessors *several)
+{
+	uintptr_t what = one ? (uintptr_t)one | WEFT_AFTER_ONE
+			     : (uintptr_t)several | WEFT_AFTER_SEVERAL;
+
+	weft_store_release(&task->stack, (struct weft_stack *)what);
+}
+
+void weft_task_end_after(struct weft_task *task)
+{
+	unsigned spins = 0;
+
+	weft_store_seq_cst(&task->stack, NULL); /* AF2 */
+	while (weft_unlikely(weft_load_seq_cst(&walkers) > 0)) /* AF2: a few hops each */
+		weft_spin_wait(spins++);
+}
+
+/* -- the walk ---------------------------------------------------------------------------------- */
+
+struct walk {
+	const struct weft_stack *self;
+	int hops; /* left */
+};
+
+static uint64_t walk_from(struct walk *walk, struct weft_task *task, uint64_t way);
+
+static uint64_t mix(uint64_t way, const void *place, uint64_t what)
+{
+	way = (way ^ (uintptr_t)place) * UINT64_C(0x9E3779B97F4A7C15) + what;
+	return way + !way;
+}
+
+/* The task waits for several to end: any of them will do, and those at hand are asked first. */
+static uint64_t walk_from_several(struct walk *walk, struct weft_task *task, uint64_t way)
+{
+	struct weft_predecessors *after;
+	struct weft_stack *what;
+	uint64_t found = 0;
+
+	weft_add_seq_cst(&walkers, 1);
+	what = weft_load_seq_cst(&task->stack); /* AF2 */
+	after = (struct weft_predecessors *)((uintptr_t)what & ~WEFT_AFTER_TAGS);
+	if (!((uintptr_t)what & WEFT_AFTER_SEVERAL))
+		after = NULL;
+	for (uint32_t i = 0; after && i < after->count && !found; i++) {
+		struct weft_task *dep = weft_load_acquire(&after->deps[i].task);
+
+		if (dep && weft_load_acquire(&dep->stack) == walk->self)
+			found = walk_from(walk, dep, mix(way, task, i));
+	}
+	for (uint32_t i = 0; after && i < after->count && !found && walk->hops > 0; i++) {
+		struct weft_task *dep = weft_load_acquire(&after->deps[i].task);
+
+		found = dep ? walk_from(walk, dep, mix(way, task, i)) : 0;
+	}
+	weft_sub_acq_rel(&walkers, 1);
+	return found;
+}
+
+/* One that has not started: it waits for others to end, whatever is asked of it meanwhile. */
+static uint64_t walk_from_held(
+	struct walk *walk, struct weft_task *task, uintptr_t what, uint64_t way)
+{
+	if (what & WEFT_AFTER_SEVERAL)
+		return walk_from_several(walk, task, way);
+	task = (struct weft_task *)(what & ~WEFT_AFTER_TAGS);
+	return walk_from(walk, task, mix(way, task, what));
+}
+
+static uint64_t walk_from(struct walk *walk, struct weft_task *task, uint64_t way)
+{
+	while (task && walk->hops-- > 0) {
 		struct weft_stack *stack;
 		struct weft_task *waiter;
 		uint32_t sequence;
 
-		if (weft_task_done(task) || cancelled(task))
+		if (weft_task_done(task))
 			return 0;
 		stack = weft_load_acquire(&task->stack);
-		if (!stack)
+		if ((uintptr_t)stack & WEFT_AFTER_TAGS)
+			return walk_from_held(walk, task, (uintptr_t)stack, way);
+		if (!stack || cancelled(task))
 			return 0;
-		if (stack == self)
+		if (stack == walk->self)
 			return way;
 		sequence = weft_load_acquire(&stack->edge_sequence);
 		waiter = weft_load_acquire(&stack->edge_waiter);
@@ -96,10 +175,17 @@ static uint64_t way_to(struct weft_task *task, const struct weft_stack *self)
 			return 0; /* it moves; if it waits again, its own walk comes after ours */
 		if (task && weft_load_acquire(&task->stack) == stack)
 			return 0; /* the lock was just given to it */
-		way = (way ^ (uintptr_t)stack) * UINT64_C(0x9E3779B97F4A7C15) + sequence;
-		way += !way;
+		way = mix(way, stack, sequence);
 	}
 	return 0;
+}
+
+/* 0: the waits from task on do not lead to self. Else they do, and the number stands for the way. */
+static uint64_t way_to(struct weft_task *task, const struct weft_stack *self)
+{
+	struct walk walk = { .self = self, .hops = HOPS_MAX };
+
+	return walk_from(&walk, task, 1);
 }
 
 static void publish(struct weft_stack *stack, uintptr_t edge)

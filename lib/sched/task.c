@@ -304,7 +304,7 @@ int weft_task_cancel(struct weft_task *task)
 	if (weft_or_seq_cst(&task->word, WEFT_WORD_CANCEL) & WEFT_WORD_DONE) /* TK3 */
 		return 0;
 	stack = weft_load_seq_cst(&task->stack);
-	if (stack) {
+	if (stack && !((uintptr_t)stack & WEFT_AFTER_TAGS)) {
 		weft_add_seq_cst(&stack->epoch, 1);
 		weft_unpark(&stack->parker);
 	}

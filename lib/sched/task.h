@@ -12,7 +12,8 @@
  *          else can look, and plain loads and stores do (sched/run.c).
  * claim:   who may start it. Written by the owner of the private list it is on, except for
  *          PUBLISHED -> STARTED, which anybody does by compare-and-swap (TK2).
- * stack:   set once, at the start, by the starter; read by cancel (TK3).
+ * stack:   set once, at the start, by the starter; read by cancel (TK3). Before that NULL, or, in a task that
+ *          starts after others, whom it waits for, for the deadlock walk (weft_task_begin_after).
  * watches: under the LOCK bit of word.
  * status, value: written by the body's worker before DONE, read after it (TK1).
  * the rest: written by create, read-only afterwards.
@@ -161,6 +162,32 @@ void weft_task_start(struct weft_task *task);
  * is none of its runtime's, wherever a worker comes first. Inside the runtime or outside.
  */
 void weft_task_start_held(struct weft_task *task);
+
+/*
+ * A task that starts once others have ended (compose/after.c) tells the deadlock walk whom it waits for:
+ * weft_task_begin_after, before it is watched, with one task, or with several that the caller keeps until
+ * weft_task_end_after has returned, and sets to NULL, with release, as they end.
+ */
+struct weft_predecessor {
+	struct weft_watch watch;
+	_Atomic(struct weft_task *) task;
+};
+struct weft_predecessors {
+	struct weft_watcher watcher;
+	struct weft_task *task;
+	_Atomic(uint32_t) left; /* AF1: release by each that counts down, acquire by the last */
+	uint32_t count;
+	struct weft_predecessor deps[];
+};
+void weft_task_begin_after(
+	struct weft_task *task, struct weft_task *one, struct weft_predecessors *several);
+/* Nobody looks any more; before it is started. */
+void weft_task_end_after(struct weft_task *task);
+/* task->stack of a task that has started is a stack. */
+#define WEFT_AFTER_ONE ((uintptr_t)1)
+#define WEFT_AFTER_SEVERAL ((uintptr_t)2)
+#define WEFT_AFTER_TAGS (WEFT_AFTER_ONE | WEFT_AFTER_SEVERAL)
+
 /* Undo weft_task_new: it was not started and nobody has seen it. */
 void weft_task_abandon(struct weft_task *task);
 /* new and start with the default attributes, the hot path. On failure the task of weft_task_failure. */

@@ -575,6 +575,92 @@ Test(after, is_a_macro_over_a_function_of_the_same_name)
 	run_on_1_2_4(spell_it_oddly);
 }
 
+/* -- deadlock ---------------------------------------------------------------------------------- */
+
+enum { NEXT, BOTH, LAST, SUCCESSORS };
+
+static int wait_for_my_own_successors(void *arg)
+{
+	struct weft_task **after = arg;
+	struct weft_task *me = weft_self();
+	struct weft_event_flag go = { 0 };
+	struct weft_task *other = weft_create_task(wait_for_flag, &go);
+	struct weft_task *either[] = { other, me };
+	struct weft_scope scope;
+
+	after[NEXT] = weft_create_task_after(succeed, NULL, &me, 1);
+	after[BOTH] = weft_create_task_after(succeed, NULL, either, 2);
+	after[LAST] = weft_create_task_after(succeed, NULL, &after[BOTH], 1);
+	cr_assert_eq(weft_await(after[NEXT]), -EDEADLK, "it starts when we have ended");
+	cr_assert_eq(weft_await(after[BOTH]), -EDEADLK, "so does this one");
+	cr_assert_eq(weft_await(after[LAST]), -EDEADLK, "and what comes after it");
+	weft_deadline_begin(&scope, WEFT_MS(1));
+	cr_assert_eq(weft_await(after[LAST]), -ETIMEDOUT, "this wait ends by itself");
+	weft_scope_end(&scope);
+	weft_cancel(after[NEXT]);
+	cr_assert_eq(weft_await(after[NEXT]), -EDEADLK, "a cancel does not start it");
+	weft_event_flag_set(&go);
+	cr_assert_eq(weft_join(other), 0);
+	cr_assert_eq(weft_await(after[BOTH]), -EDEADLK, "one of the two is left");
+	return 0;
+}
+
+static int end_before_my_successors(void *arg)
+{
+	struct weft_task *after[SUCCESSORS];
+
+	(void)arg;
+	cr_assert_eq(weft_join(weft_create_task(wait_for_my_own_successors, after)), 0);
+	for (int i = 0; i < SUCCESSORS; i++)
+		cr_assert_eq(weft_join(after[i]), 0, "then they all run");
+	return 0;
+}
+
+Test(after, waiting_for_what_comes_after_oneself_is_edeadlk)
+{
+	run_on_1_2_4(end_before_my_successors);
+}
+
+struct circle {
+	struct weft_task *successor;
+	struct weft_event_flag known;
+};
+
+static int await_the_successor(void *arg)
+{
+	struct circle *circle = arg;
+
+	weft_event_flag_wait(&circle->known);
+	return weft_await(circle->successor);
+}
+
+/* Waits for a child, which waits for what comes after its parent. */
+static int join_a_child_in_a_circle(void *arg)
+{
+	struct circle *circle = arg;
+	struct weft_task *me = weft_self();
+	struct weft_task *child = weft_create_task(await_the_successor, circle);
+
+	circle->successor = weft_create_task_after(succeed, NULL, &me, 1);
+	weft_event_flag_set(&circle->known);
+	return weft_join(child);
+}
+
+static int go_round(void *arg)
+{
+	struct circle circle = { 0 };
+
+	(void)arg;
+	cr_assert_eq(weft_join(weft_create_task(join_a_child_in_a_circle, &circle)), -EDEADLK);
+	cr_assert_eq(weft_join(circle.successor), 0);
+	return 0;
+}
+
+Test(after, a_circle_through_another_task_is_edeadlk_too)
+{
+	run_on_1_2_4(go_round);
+}
+
 static int mean_nothing(void *arg)
 {
 	struct weft_task *dep = weft_create_task(sleep_a_little, NULL);
