@@ -32,7 +32,7 @@ static int make_file(size_t size)
 }
 
 /* ends[0] reads what is written to ends[1]. */
-enum way { TCP, TCP_NONBLOCKING, UNIX, UNIX_NONBLOCKING, PIPE, PIPE_NONBLOCKING, WAYS };
+enum way { TCP, TCP_NONBLOCKING, TCP_SMALL, TCP_SMALL_NONBLOCKING, UNIX, UNIX_NONBLOCKING, PIPE, PIPE_NONBLOCKING, WAYS };
 
 static void connect_tcp(int ends[2])
 {
@@ -50,12 +50,16 @@ static void connect_tcp(int ends[2])
 
 static void connect_ends(enum way way, int ends[2])
 {
-	if (way == TCP || way == TCP_NONBLOCKING)
+	int small = 20000;
+
+	if (way <= TCP_SMALL_NONBLOCKING)
 		connect_tcp(ends);
 	else if (way == UNIX || way == UNIX_NONBLOCKING)
 		cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
 	else
 		cr_assert_eq(pipe(ends), 0);
+	if (way == TCP_SMALL || way == TCP_SMALL_NONBLOCKING)
+		setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
 	int flags = fcntl(ends[1], F_GETFL);
 	if (way % 2)
 		flags |= O_NONBLOCK;
@@ -299,6 +303,43 @@ static int end_by_close(void *arg)
 Test(io_sendfile, ends_when_either_descriptor_is_closed)
 {
 	run_on_1_2_4(end_by_close);
+}
+
+static int reuse_the_number(void *arg)
+{
+	enum { SIZE = 16 << 20 };
+
+	(void)arg;
+	for (int way = 0; way < WAYS; way++) {
+		struct stuck stuck = { .file = make_file(SIZE), .size = SIZE };
+		struct reader reader = { 0 };
+		int ends[2];
+
+		connect_ends(way, ends);
+		stuck.out = ends[1];
+		struct weft_task *sender = weft_create_task(send_to_nobody, &stuck);
+		cr_assert_eq(weft_sleep(WEFT_MS(20)), 0);
+		cr_assert_eq(weft_close(stuck.file), 0, "it does not wait for the peer");
+		int other = open("/dev/zero", O_RDONLY);
+		if (other != stuck.file) {
+			cr_assert_eq(dup2(other, stuck.file), stuck.file);
+			close(other);
+		}
+		reader.fd = ends[0];
+		struct weft_task *task = weft_create_task(read_and_compare, &reader);
+		cr_assert_eq(weft_join(sender), 0);
+		cr_assert_lt(stuck.sent, SIZE);
+		weft_close(ends[1]);
+		cr_assert_eq(weft_join(task), 0, "way %d: bytes of another file", way);
+		weft_close(ends[0]);
+		weft_close(stuck.file);
+	}
+	return 0;
+}
+
+Test(io_sendfile, never_sends_from_the_file_that_has_the_number_next)
+{
+	run_on_1_2_4(reuse_the_number);
 }
 
 static int send_to_the_dead(void *arg)

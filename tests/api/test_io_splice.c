@@ -136,6 +136,33 @@ static int wait_for_room(void *arg)
 	return 0;
 }
 
+static int close_what_it_does_not_wait_for(void *arg)
+{
+	char block[4096] = "";
+	struct ends ends;
+
+	(void)arg;
+	make_ends(&ends);
+	while (weft_send(ends.sockets[0], block, sizeof(block), MSG_DONTWAIT) > 0)
+		;
+	cr_assert_eq(weft_write(ends.pipe[1], "more", 4), 4);
+	struct wait to_socket = { ends.pipe[0], ends.sockets[0] };
+	struct weft_task *task = weft_create_task(splice_some, &to_socket);
+	cr_assert_eq(weft_sleep(WEFT_MS(2)), 0);
+	cr_assert_eq(weft_close(ends.pipe[0]), 0, "though the socket is full");
+	ends.pipe[0] = -1;
+	while (weft_recv(ends.sockets[1], block, sizeof(block), MSG_DONTWAIT) > 0)
+		;
+	cr_assert_eq(weft_join(task), -EBADF);
+	close_ends(&ends);
+	return 0;
+}
+
+Test(io_splice, a_close_of_one_does_not_wait_for_the_other)
+{
+	run_on_1_2_4(close_what_it_does_not_wait_for);
+}
+
 Test(io_splice, waits_for_room_and_loses_nothing)
 {
 	run_on_1_2_4(wait_for_room);
