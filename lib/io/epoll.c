@@ -8,7 +8,7 @@
  * others already wait for the same. After -EAGAIN it waits: a slot on its descriptor's list. An
  * event lets those waiting try again, the first to come first.
  *
- * Who:     everything but wake, forget_fd and has_work is called by the worker's owner of the moment, its
+ * Who:     everything but wake and forget_fd is called by the worker's owner of the moment, its
  *          thread or the monitor that has claimed it. Attempts are made there too.
  * Edges:   the set tells changes, so an attempt may be left out only if the last one said so: with
  *          -EAGAIN, or, where that is a proof (TCP, no end of stream in sight), by receiving less
@@ -175,12 +175,12 @@ static int64_t attempt(
 /* Nobody waits for it already, and it is not known to be in vain. */
 static bool worth_an_attempt(const struct weft_op *op, struct weft_watch *watch)
 {
-	if (!watch || is_poll(op) || weft_op_answers_again(op))
+	if (!watch || is_poll(op))
 		return true;
 	watch->unwanted = 0;
 	if (!weft_load_relaxed(&watch->added))
 		watch->ready = WEFT_READY_IN | WEFT_READY_OUT; /* nothing is known */
-	return watch->ready & direction(op);
+	return watch->ready & direction(op) || weft_op_answers_again(op);
 }
 
 /* -- waiting ----------------------------------------------------------------------------------- */
@@ -507,14 +507,15 @@ static void epoll_wake(void *state)
 	weft_bell_ring(&ep->bell);
 }
 
-static int epoll_has_work(const void *state)
+static int epoll_has_work(void *state)
 {
-	struct epoll *ep = (struct epoll *)state;
-	struct pollfd look = {.fd = ep->watches.epoll_fd, .events = POLLIN};
+	struct epoll *ep = state;
 
-	if (weft_load_relaxed(&ep->events_left) || weft_errands_finished(&ep->errands))
+	if (weft_errands_finished(&ep->errands))
 		return 1;
-	return weft_load_relaxed(&ep->slots.waiting) && poll(&look, 1, 0) > 0;
+	if (!weft_load_relaxed(&ep->events_left) && weft_load_relaxed(&ep->slots.waiting))
+		take_events(ep, 0); /* asking whether there are any costs as much */
+	return weft_load_relaxed(&ep->events_left) > 0;
 }
 
 static unsigned epoll_in_flight(const void *state)

@@ -394,7 +394,7 @@ static int64_t perform_close(const struct weft_op *op, bool may_block)
 	return status(syscall(SYS_close, op->fd), before);
 }
 
-static const struct weft_op_row rows[] = {
+const struct weft_op_row weft_op_rows[WEFT_OP_ROWS] = {
 	[IORING_OP_READ] = {"read", perform_transfer, POLLIN, false},
 	[IORING_OP_READV] = {"readv", perform_transfer, POLLIN, false},
 	[IORING_OP_WRITE] = {"write", perform_transfer, POLLOUT, false},
@@ -418,22 +418,6 @@ static const struct weft_op_row rows[] = {
 	[IORING_OP_CLOSE] = {"close", perform_close, POLLIN, false},
 	[IORING_OP_POLL_ADD] = {"poll", perform_poll, POLLIN | POLLOUT, false},
 };
-
-const struct weft_op_row *weft_op_row(uint8_t code)
-{
-	if (code >= sizeof(rows) / sizeof(*rows) || !rows[code].perform)
-		return NULL;
-	return &rows[code];
-}
-
-short weft_op_events(const struct weft_op *op)
-{
-	const struct weft_op_row *row = weft_op_row(op->code);
-
-	if (op->code == IORING_OP_POLL_ADD)
-		return weft_op_poll_events(op) | POLLERR | POLLHUP;
-	return row ? row->events : 0;
-}
 
 bool weft_op_answers_again(const struct weft_op *op)
 {

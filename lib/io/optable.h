@@ -10,9 +10,12 @@
 #ifndef WEFT_LIB_IO_OPTABLE_H
 #define WEFT_LIB_IO_OPTABLE_H
 
+#include <poll.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "io/uring_compat.h"
 #include "sched/backend.h"
 
 struct weft_op_row {
@@ -30,11 +33,16 @@ struct weft_op_row {
 	bool answers_again;
 };
 
-/* NULL: no such operation. */
-const struct weft_op_row *weft_op_row(uint8_t code);
+enum { WEFT_OP_ROWS = 64 };
+extern const struct weft_op_row weft_op_rows[WEFT_OP_ROWS];
 
-/* What op waits for after -EAGAIN; 0 when it may not be attempted on a worker. */
-short weft_op_events(const struct weft_op *op);
+/* NULL: no such operation. */
+static inline const struct weft_op_row *weft_op_row(uint8_t code)
+{
+	if (code >= WEFT_OP_ROWS || !weft_op_rows[code].perform)
+		return NULL;
+	return &weft_op_rows[code];
+}
 
 /*
  * perform without blocking; what the callers of perform use. A receive that wants everything
@@ -48,6 +56,16 @@ bool weft_op_answers_again(const struct weft_op *op);
 
 /* The poll events of a POLL_ADD. */
 short weft_op_poll_events(const struct weft_op *op);
+
+/* What op waits for after -EAGAIN; 0 when it may not be attempted on a worker. */
+static inline short weft_op_events(const struct weft_op *op)
+{
+	const struct weft_op_row *row = weft_op_row(op->code);
+
+	if (weft_unlikely(op->code == IORING_OP_POLL_ADD))
+		return weft_op_poll_events(op) | POLLERR | POLLHUP;
+	return row ? row->events : 0;
+}
 
 /* Whether the kernel knows RWF_NOSIGNAL; without it, threads that call perform block SIGPIPE. */
 bool weft_kernel_has_nosignal(void);

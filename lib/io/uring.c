@@ -4,7 +4,7 @@
  * entries, delivers completions, sleeps in the kernel until one comes. liburing maps and unmaps
  * the ring; the entries are filled and read here.
  *
- * Who:    everything but wake and has_work is called by the worker's owner of the moment, its
+ * Who:    everything but wake is called by the worker's owner of the moment, its
  *         thread or the monitor that has claimed it. So the ring is not SINGLE_ISSUER; with
  *         COOP_TASKRUN completions wait for the submitting thread to enter the kernel, and
  *         TASKRUN_FLAG tells that they do.
@@ -462,7 +462,7 @@ static unsigned uring_reap(void *state)
 	return reap_ready(ring);
 }
 
-static int uring_has_work(const void *state)
+static int uring_has_work(void *state)
 {
 	const struct ring *ring = state;
 

@@ -25,24 +25,11 @@ void weft_watches_close(struct weft_watches *watches)
 		free(weft_load_relaxed(&watches->segment[i]));
 }
 
-struct weft_watch *weft_watch_find(const struct weft_watches *watches, int fd)
+struct weft_watch *weft_watch_make(struct weft_watches *watches, int fd)
 {
 	unsigned segment = weft_fd_segment_of(fd);
-	struct weft_watch *entries = weft_load_acquire(
-		&((struct weft_watches *)watches)->segment[segment]);
+	struct weft_watch *entries = calloc(weft_fd_segment_length(segment), sizeof(*entries));
 
-	return entries ? &entries[(size_t)fd - weft_fd_segment_start(segment)] : NULL;
-}
-
-struct weft_watch *weft_watch_get(struct weft_watches *watches, int fd)
-{
-	struct weft_watch *watch = weft_watch_find(watches, fd);
-	unsigned segment = weft_fd_segment_of(fd);
-	struct weft_watch *entries;
-
-	if (weft_likely(watch != NULL))
-		return watch;
-	entries = calloc(weft_fd_segment_length(segment), sizeof(*entries));
 	if (!entries)
 		return NULL;
 	weft_store_release(&watches->segment[segment], entries);

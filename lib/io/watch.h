@@ -48,9 +48,26 @@ struct weft_watches {
 int weft_watches_open(struct weft_watches *watches);
 void weft_watches_close(struct weft_watches *watches);
 
-/* The entry of a descriptor >= 0; get makes it, NULL: out of memory. */
-struct weft_watch *weft_watch_find(const struct weft_watches *watches, int fd);
-struct weft_watch *weft_watch_get(struct weft_watches *watches, int fd);
+/* Make the entries of which fd is one. NULL: out of memory. */
+struct weft_watch *weft_watch_make(struct weft_watches *watches, int fd);
+
+/* The entry of a descriptor >= 0; NULL: nothing of such a number has been watched. */
+static inline struct weft_watch *weft_watch_find(const struct weft_watches *watches, int fd)
+{
+	unsigned segment = weft_fd_segment_of(fd);
+	struct weft_watch *entries = weft_load_acquire(
+		&((struct weft_watches *)watches)->segment[segment]);
+
+	return entries ? &entries[(size_t)fd - weft_fd_segment_start(segment)] : NULL;
+}
+
+/* The same, but makes it. NULL: out of memory. */
+static inline struct weft_watch *weft_watch_get(struct weft_watches *watches, int fd)
+{
+	struct weft_watch *watch = weft_watch_find(watches, fd);
+
+	return weft_likely(watch != NULL) ? watch : weft_watch_make(watches, fd);
+}
 
 /* 1: it has just been registered, so its present readiness is going to be reported. 0: it was, as
  * far as is known. -EPERM: it cannot be waited for, a file; or another error. */

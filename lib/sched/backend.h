@@ -72,9 +72,9 @@ struct weft_backend {
 	void (*wait)(void *state, int64_t wait_ns);
 	/* End that sleep, or the next one. Any thread. */
 	void (*wake)(void *state);
-	/* A completion is waiting, or queued entries were not flushed: something for reap or flush. Any
-	 * thread may ask; a hint. */
-	int (*has_work)(const void *state);
+	/* A completion is waiting, or queued entries were not flushed: something for reap or flush. For
+	 * the owner; it may take a look, and keep what it sees for reap. */
+	int (*has_work)(void *state);
 	unsigned (*in_flight)(const void *state);
 	/* The runtime's clock; NULL: CLOCK_MONOTONIC. */
 	int64_t (*clock)(void *state);
