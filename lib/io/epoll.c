@@ -251,10 +251,8 @@ static unsigned let_try(struct epoll *ep, struct weft_slot *slot)
 	if (slot->errand || !(is_poll(slot->op) || watch->ready & direction(slot->op)))
 		return 0;
 	rc = attempt(slot->op, watch, &slot->progress);
-	if (rc == -EAGAIN) {
-		weft_slot_doubt(&ep->slots, slot); /* what was reported came to nothing */
+	if (rc == -EAGAIN)
 		return 0;
-	}
 	if (rc == -EOPNOTSUPP) {
 		to_pool(ep, slot);
 		return 0;
@@ -364,8 +362,8 @@ static int64_t sleep_time(struct epoll *ep, int64_t wait_ns)
 {
 	int64_t left;
 
-	if (!ep->slots.unproven && !ep->slots.hand)
-		return wait_ns;
+	if (!ep->slots.unproven)
+		return wait_ns; /* a round that has begun ends when there are some again */
 	left = ep->slots.hand ? 0 : ep->next_round - weft_sys_clock();
 	if (left < 0)
 		left = 0;

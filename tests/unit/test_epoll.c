@@ -464,6 +464,55 @@ static void *wake_later(void *arg)
 	return NULL;
 }
 
+/* How long a sleep that nothing should end before its time has lasted. */
+static weft_ns sleep_for(weft_ns wait_ns)
+{
+	weft_ns before = weft_now();
+
+	backend->wait(state, wait_ns);
+	return weft_now() - before;
+}
+
+Test(epoll, once_a_poll_is_known_to_wait_for_the_right_file_it_wakes_nobody)
+{
+	struct weft_op op;
+	int ends[2];
+
+	make_connection(ends); /* can be written to, which a poll for the other direction hears of */
+	op = new_op(IORING_OP_POLL_ADD, ends[0], NULL, 0);
+	op.op_flags = POLLIN;
+	submit(&op);
+	for (int i = 0; i < 20; i++) { /* it is verified meanwhile */
+		backend->wait(state, WEFT_MS(10));
+		backend->reap(state);
+	}
+	cr_assert_geq(sleep_for(WEFT_MS(200)), WEFT_MS(190));
+	cr_assert(!done(&op));
+	cr_assert_eq(write(ends[1], "x", 1), 1);
+	cr_assert_eq(finish(&op), POLLIN);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+Test(epoll, nobody_is_kept_awake_for_operations_that_are_over)
+{
+	static struct weft_op ops[1000];
+	char byte;
+	int ends[2];
+
+	make_pipe(ends);
+	for (int i = 0; i < 1000; i++) {
+		ops[i] = new_op(IORING_OP_READ, ends[0], &byte, 1);
+		submit(&ops[i]);
+	}
+	backend->reap(state); /* has looked at some of those that wait, not at all */
+	cr_assert_eq(backend->cancel_fd(state, ends[0]), 0);
+	cr_assert_eq(backend->in_flight(state), 0);
+	cr_assert_geq(sleep_for(WEFT_MS(200)), WEFT_MS(190));
+	close(ends[0]);
+	close(ends[1]);
+}
+
 Test(epoll, wake_ends_a_sleep_again_and_again)
 {
 	for (int i = 0; i < 5; i++) {
