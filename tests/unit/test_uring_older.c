@@ -211,6 +211,25 @@ Test(uring_older, what_waits_by_a_poll_can_be_cancelled)
 	close_ring();
 }
 
+/* The poll has ended, for bytes that somebody else took, when the cancel comes. */
+Test(uring_older, a_cancel_between_two_polls_is_not_lost)
+{
+	struct weft_op op;
+	char byte;
+	int ends[2];
+
+	open_without("op:recv");
+	make_pair(ends);
+	op = receive(ends[0], &byte, 1);
+	submit(&op);
+	uring->flush(ring);
+	cr_assert_eq(send(ends[1], "x", 1, 0), 1);
+	cr_assert_eq(recv(ends[0], &byte, 1, 0), 1);
+	uring->cancel(ring, &op);
+	cr_assert_eq(finish(&op), -ECANCELED);
+	close_ring();
+}
+
 static weft_ns waited(weft_ns duration)
 {
 	weft_ns from = weft_now();
