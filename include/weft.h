@@ -73,5 +73,6 @@
 #include <weft/local.h>
 #include <weft/io.h>
 #include <weft/observe.h>
+#include <weft/order.h>
 
 #endif /* WEFT_H */

@@ -41,6 +41,7 @@ enum {
 	WEFT_REPORT_FALLBACK,	    /* io_uring, or a part of it, is not to be had */
 	WEFT_REPORT_DEADLOCK,	    /* tasks that wait for each other */
 	WEFT_REPORT_STACKS,	    /* out of task stacks: new tasks wait to start */
+	WEFT_REPORT_MISUSE,	    /* a call that makes no sense here and has no result to say so */
 };
 
 /* One thing worth telling a person. Valid, strings included, only during the callback. */

@@ -30,8 +30,10 @@
  *      compare-and-swap from unpinned to none. Weaker: a lock's memory is read after it is gone.
  */
 #include <errno.h>
+#include <stdio.h>
 
 #include "sched/frame.h"
+#include "sched/gate.h"
 #include "sched/worker.h"
 
 enum { HOPS_MAX = 64 };
@@ -241,13 +243,27 @@ static int enter(struct weft_stack *stack, uintptr_t edge)
 	return look_for_cycle(stack, edge);
 }
 
+/* A member that waits for one which by their order waits for it. */
+static bool in_order_deadlock(struct weft_worker *worker, struct weft_task *task)
+{
+	struct weft_task *self = worker->stack->frame->task;
+	char text[160];
+
+	if (!weft_gate_deadlock(task, self))
+		return false;
+	snprintf(text, sizeof(text), "waits for '%s', which by their order waits for it",
+		weft_name(task));
+	weft_report_task(worker->runtime, WEFT_REPORT_DEADLOCK, self, -EDEADLK, text);
+	return true;
+}
+
 int weft_wait_edge_enter(struct weft_task *owner)
 {
 	struct weft_worker *worker = weft_worker_current();
 
 	if (!worker || !owner || !worker->stack->frame)
 		return 0;
-	if (owner == worker->stack->frame->task)
+	if (owner == worker->stack->frame->task || in_order_deadlock(worker, owner))
 		return -EDEADLK;
 	return enter(worker->stack, (uintptr_t)owner);
 }
@@ -268,7 +284,7 @@ int weft_wait_edge_check(struct weft_task *task)
 	if (!worker || !worker->stack->frame)
 		return 0; /* no task: a plain thread, or a drop at a task's end */
 	stack = worker->stack;
-	if (task == stack->frame->task)
+	if (task == stack->frame->task || in_order_deadlock(worker, task))
 		return -EDEADLK;
 	way = has_deadline(stack->frame) ? 0 : way_to(task, stack);
 	return way && way_to(task, stack) == way ? -EDEADLK : 0;

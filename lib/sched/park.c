@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/sys.h"
+#include "sched/gate.h"
 #include "sched/worker.h"
 
 /* -- plain threads ----------------------------------------------------------------------------- */
@@ -122,6 +123,8 @@ static void stack_park(struct weft_worker *worker, struct weft_stack *stack, wef
 	weft_worker_enter_user(worker);
 	if (until != WEFT_FOREVER)
 		arm(worker, stack, until);
+	if (weft_unlikely(stack->gate != NULL))
+		stack->gate->leave(stack->gate, stack);
 	weft_worker_suspend(worker, WEFT_AFTER_PARK);
 	if (until != WEFT_FOREVER)
 		disarm(stack);
@@ -150,7 +153,7 @@ void weft_park_deaf(weft_ns until)
 		stack_park(worker, worker->stack, until);
 }
 
-static void make_ready(struct weft_stack *stack)
+void weft_gate_resume(struct weft_stack *stack)
 {
 	struct weft_worker *worker = weft_worker_current();
 	bool was_inside;
@@ -181,8 +184,8 @@ void weft_unpark(struct weft_parker *parker)
 		return;
 	if (parker->kind == WEFT_PARKER_THREAD)
 		weft_futex_wake(&parker->state, 1);
-	else
-		make_ready((void *)parker);
+	else if (weft_gate_passed((void *)parker))
+		weft_gate_resume((void *)parker);
 }
 
 weft_ns weft_deadline_from(weft_ns duration)

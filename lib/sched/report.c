@@ -3,9 +3,11 @@
  * report - tells the program about trouble it would otherwise not see: through its on_report, or as one
  * line on stderr.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "sched/frame.h"
 #include "sched/worker.h"
 
 static const char *kind_text(int kind)
@@ -23,6 +25,8 @@ static const char *kind_text(int kind)
 		return "deadlock";
 	case WEFT_REPORT_STACKS:
 		return "stacks";
+	case WEFT_REPORT_MISUSE:
+		return "misuse";
 	}
 	return "report";
 }
@@ -82,4 +86,15 @@ void weft_report_named(struct weft_runtime *runtime, int kind, const char *name,
 	};
 
 	deliver(runtime, &report);
+}
+
+void weft_report_misuse(const char *text)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	if (worker && worker->stack->frame)
+		weft_report_task(worker->runtime, WEFT_REPORT_MISUSE, worker->stack->frame->task,
+			-EINVAL, text);
+	else
+		fprintf(stderr, "weft: misuse: %s\n", text);
 }

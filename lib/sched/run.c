@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "sched/frame.h"
+#include "sched/gate.h"
 #include "sched/worker.h"
 
 void weft_forked_child_returned(void)
@@ -86,6 +87,22 @@ static inline struct weft_worker *call(struct weft_worker *worker, struct weft_s
 	return worker;
 }
 
+static void enter_gate(struct weft_stack *stack, struct weft_task *member)
+{
+	struct weft_gate *gate = weft_gate_of(member);
+
+	if (gate->leave)
+		stack->gate = gate;
+}
+
+static void leave_gate(struct weft_stack *stack)
+{
+	struct weft_gate *gate = stack->gate;
+
+	stack->gate = NULL;
+	gate->leave(gate, stack);
+}
+
 void weft_worker_run(struct weft_worker *worker, struct weft_stack *stack, struct weft_task *task)
 {
 	struct weft_frame frame = { .task = task };
@@ -95,7 +112,11 @@ void weft_worker_run(struct weft_worker *worker, struct weft_stack *stack, struc
 	weft_stack_force_look(stack); /* a cancel may have come before it had a stack */
 	stack->deadline = WEFT_FOREVER;
 	stack->budget = WEFT_BUDGET;
+	if (weft_unlikely(task->flags & WEFT_TASK_ORDERED))
+		enter_gate(stack, task);
 	worker = call(worker, stack, &frame, &status);
+	if (weft_unlikely(stack->gate != NULL))
+		leave_gate(stack);
 	weft_task_complete(worker, task, status);
 }
 
@@ -103,7 +124,7 @@ void weft_worker_run(struct weft_worker *worker, struct weft_stack *stack, struc
 static bool fits(struct weft_stack *stack, struct weft_task *task)
 {
 	return (char *)__builtin_frame_address(0) >= stack->host_limit &&
-		task->large <= stack->class;
+		task->large <= stack->class && !(task->flags & WEFT_TASK_ORDERED);
 }
 
 /* TK4: claim before home: whoever adopts a task stores home, then claim. */

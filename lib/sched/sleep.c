@@ -7,16 +7,26 @@
 #include <errno.h>
 
 #include "sched/frame.h"
+#include "sched/gate.h"
 #include "sched/worker.h"
 
 /* Everything ready now on this worker runs first. */
 static void give_way(void)
 {
 	struct weft_worker *worker = weft_worker_current();
+	struct weft_stack *stack = worker->stack;
 
 	weft_worker_enter_user(worker);
-	weft_queue_yield(&worker->queue, worker->stack);
-	weft_worker_suspend(worker, WEFT_AFTER_NOTHING);
+	if (weft_unlikely(stack->gate != NULL))
+		stack->gate->leave(stack->gate, stack); /* it may stop gating */
+	if (weft_unlikely(stack->gate != NULL)) {
+		/* Whoever waits at the gate goes first; then the caller, who waits for nothing. */
+		weft_xchg_acq_rel(&stack->parker.state, WEFT_PARKER_NOTIFIED);
+		weft_worker_suspend(worker, WEFT_AFTER_PARK);
+	} else {
+		weft_queue_yield(&worker->queue, stack);
+		weft_worker_suspend(worker, WEFT_AFTER_NOTHING);
+	}
 	weft_worker_leave(weft_worker_current(), false);
 }
 

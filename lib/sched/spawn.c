@@ -175,10 +175,7 @@ static int apply_attributes(struct weft_task *task, const struct weft_attr *attr
 		task->flags |= WEFT_TASK_PINNED;
 		weft_store_relaxed(&task->home, &runtime->workers[attr->worker - 1]);
 	}
-	if (class > 0) {
-		task->flags |= WEFT_TASK_LARGE;
-		task->large = (uint8_t)class;
-	}
+	task->large = (uint8_t)class;
 	if (attr->name) {
 		char *own = weft_site_named(task->site, attr->name);
 

@@ -28,6 +28,7 @@
 #include "sched/wait.h"
 
 struct weft_frame;
+struct weft_gate;
 struct weft_runtime;
 struct weft_worker;
 
@@ -56,6 +57,8 @@ struct weft_stack {
 	struct weft_worker *worker; /* on which it runs, or ran last */
 	char *low, *high;          /* usable bytes */
 	char *host_limit;          /* a task is run in place only above this address */
+	struct weft_gate *gate;    /* of the order whose member runs here, or waits: gate.h */
+	uint64_t arrival;          /* the gate's: when it came to wait there */
 	struct weft_timer timer;
 	struct weft_worker *timer_home; /* whose wheel the timer is armed on */
 	_Atomic(uintptr_t) edge;         /* what it waits for, for the deadlock walk: edge.c */

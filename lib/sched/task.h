@@ -64,7 +64,11 @@ struct weft_watcher {
 struct weft_owned {
 	/* written under LOCK of word, or before anybody else can look; anybody may compare it */
 	_Atomic(struct weft_watcher *) watcher;
-	struct weft_task *next, *prev; /* the owner's list of members */
+	struct weft_task *next; /* the owner's list of members */
+	union {
+		struct weft_task *prev;
+		uint64_t place; /* an order's: its number, and in the low bits what has become of it */
+	};
 };
 
 enum weft_claim {
@@ -79,7 +83,7 @@ enum weft_task_flag {
 	WEFT_TASK_DAEMON = 2,
 	WEFT_TASK_PINNED = 4,    /* attr.worker: runs on its home only */
 	WEFT_TASK_OWN_SITE = 8,  /* site was allocated for this task */
-	WEFT_TASK_LARGE = 16,    /* needs a stack of class `large` */
+	WEFT_TASK_ORDERED = 16,  /* member of an order: own.watcher is its gate; never run in place */
 	WEFT_TASK_FAILED = 32,   /* one of the immortal tasks that could not be created */
 	WEFT_TASK_INHERITS = 64, /* heritage is set */
 	WEFT_TASK_SHARED = 128,  /* others than the handle's holder may cancel it: a group's member */

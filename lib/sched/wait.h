@@ -63,6 +63,9 @@ void weft_checkpoint_finishing(void);
 int weft_no_task(void);
 bool weft_in_forked_child(void);
 
+/* A call that makes no sense where it was made and has no result to say so. */
+void weft_report_misuse(const char *text);
+
 /* What is pending for the calling task right now: 0, -ECANCELED or -ETIMEDOUT. Marks the scope
  * that the -ETIMEDOUT is on account of. Does not yield, never suspends. 0 in a plain thread. */
 int weft_pending(void);

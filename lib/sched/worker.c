@@ -16,6 +16,7 @@
 
 #include "base/sys.h"
 #include "sched/frame.h"
+#include "sched/gate.h"
 #include "sched/sanitize.h"
 #include "sched/switch.h"
 
@@ -160,7 +161,8 @@ static void finish_switch(struct weft_worker *worker)
 		if (!weft_cas_acq_rel(&left->parker.state, &running, WEFT_PARKER_PARKED)) { /* PK1 */
 			/* Notified meanwhile: it has something to look at, so it stays ready. */
 			weft_xchg_acq_rel(&left->parker.state, WEFT_PARKER_RUNNING); /* PK2 */
-			weft_stack_fifo_push(&worker->queue.ready, left);
+			if (weft_gate_passed(left))
+				weft_stack_fifo_push(&worker->queue.ready, left);
 		}
 		break;
 	}

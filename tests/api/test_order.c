@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * order - what each mode guarantees, on 1, 2 and 4 workers. The plain, unlocked variables in the
+ * members are on purpose: an order is a happens-before, and ThreadSanitizer looks.
+ */
+#include "helper.h"
+
+#include <stdatomic.h>
+
+TestSuite(order, .timeout = PATIENCE);
+
+enum { MEMBERS = 200 };
+
+static struct weft_order *order;
+static int trace[MEMBERS * 4], traced; /* plain: guarded by the order */
+static struct weft_task *members[MEMBERS];
+
+static void record(int what)
+{
+	trace[traced++] = what;
+}
+
+static void begin(int mode)
+{
+	order = weft_order_create(mode, "test");
+	cr_assert_not_null(order);
+	traced = 0;
+}
+
+static void create_all(weft_fn fn)
+{
+	for (intptr_t i = 0; i < MEMBERS; i++) {
+		members[i] = weft_order_create_task(order, fn, (void *)i);
+		cr_assert_neq(weft_id(members[i]), 0);
+	}
+	weft_order_release(order); /* the members go on all the same */
+}
+
+static void join_all(void)
+{
+	for (int i = 0; i < MEMBERS; i++)
+		cr_assert_eq(weft_join(members[i]), 0);
+}
+
+/* A little time, different for every member and call. */
+static void jitter(intptr_t member, int call)
+{
+	weft_sleep((weft_ns)((member * 7919 + call * 104729) % 50) * 1000);
+}
+
+/* -- CHAIN ------------------------------------------------------------------------------------- */
+
+static int link_in_three_parts(void *arg)
+{
+	for (int part = 0; part < 3; part++) {
+		record((int)(intptr_t)arg);
+		jitter((intptr_t)arg, part);
+	}
+	return 0;
+}
+
+static int chain(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_CHAIN);
+	create_all(link_in_three_parts);
+	join_all();
+	cr_assert_eq(traced, 3 * MEMBERS);
+	for (int i = 0; i < traced; i++)
+		cr_assert_eq(trace[i], i / 3, "at %d: member %d", i, trace[i]);
+	return 0;
+}
+
+Test(order, chain_stays_serial_across_waits)
+{
+	run_on_1_2_4(chain);
+}
+
+static int fail_or_wait(void *arg)
+{
+	record((int)(intptr_t)arg);
+	switch ((intptr_t)arg % 3) {
+	case 0:
+		return -EIO;
+	case 1:
+		return weft_sleep(WEFT_SEC(3600)); /* cancelled below */
+	default:
+		return 0;
+	}
+}
+
+static int chain_of_failures(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_CHAIN);
+	create_all(fail_or_wait);
+	for (int i = 1; i < MEMBERS; i += 3)
+		weft_cancel(members[i]);
+	for (int i = 0; i < MEMBERS; i++)
+		cr_assert_eq(weft_join(members[i]),
+			i % 3 == 0 ? -EIO : i % 3 == 1 ? -ECANCELED : 0);
+	for (int i = 0; i < traced; i++)
+		cr_assert_eq(trace[i], i);
+	cr_assert_eq(traced, MEMBERS);
+	return 0;
+}
+
+Test(order, who_fails_or_is_cancelled_gives_way_in_its_place)
+{
+	run_on_1_2_4(chain_of_failures);
+}
+
+static int await_the_next(void *arg)
+{
+	(void)arg;
+	return weft_await(members[1]);
+}
+
+static int chain_of_the_impatient(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_CHAIN);
+	struct weft_task *gate = weft_create_task(sleep_forever, NULL);
+	members[0] = weft_order_create_task(order, wait_for_flag, NULL);
+	weft_cancel(members[0]);
+	weft_join(members[0]);
+	members[0] = weft_order_create_task(order, await_the_next, NULL);
+	members[1] = weft_order_create_task(order, succeed, NULL);
+	cr_assert_eq(weft_join(members[0]), -EDEADLK);
+	cr_assert_eq(weft_join(members[1]), 0);
+	weft_cancel(gate);
+	weft_join(gate);
+	weft_order_release(order);
+	return 0;
+}
+
+static void ignore_report(const struct weft_report *report, void *user)
+{
+	if (report->kind == WEFT_REPORT_DEADLOCK && strstr(report->text, "succeed"))
+		++*(int *)user;
+}
+
+static int run_and_count_deadlocks(weft_fn fn, unsigned workers)
+{
+	struct weft_config config = WEFT_CONFIG_INIT;
+	int deadlocks = 0;
+
+	config.workers = workers;
+	config.on_report = ignore_report;
+	config.user = &deadlocks;
+	cr_assert_eq(weft_run(fn, NULL, &config), 0);
+	return deadlocks;
+}
+
+Test(order, a_link_that_waits_for_a_later_one_is_told)
+{
+	cr_assert_eq(run_and_count_deadlocks(chain_of_the_impatient, 1), 1);
+	cr_assert_eq(run_and_count_deadlocks(chain_of_the_impatient, 2), 1);
+}
+
+enum { LONG = SANITIZED ? 20000 : 1000000 };
+static int links;
+
+static int count_link(void *arg)
+{
+	cr_assert_eq(links, (intptr_t)arg);
+	links++;
+	return 0;
+}
+
+static int long_chain(void *arg)
+{
+	struct weft_task *last = NULL;
+
+	(void)arg;
+	links = 0;
+	begin(WEFT_ORDER_CHAIN);
+	for (intptr_t i = 0; i < LONG; i++) {
+		weft_release(last);
+		last = weft_order_create_task(order, count_link, (void *)i);
+	}
+	cr_assert_eq(weft_join(last), 0);
+	cr_assert_eq(links, LONG);
+	weft_order_release(order);
+	return 0;
+}
+
+Test(order, a_chain_of_a_million_needs_no_million_stacks)
+{
+	struct weft_config config = WEFT_CONFIG_INIT;
+
+	config.workers = 2;
+	config.stacks_max = 16;
+	cr_assert_eq(weft_run(long_chain, NULL, &config), 0);
+}
+
+/* A member creates the next one, and another order's members. */
+static int create_the_next(void *arg)
+{
+	intptr_t left = (intptr_t)arg;
+
+	record((int)left);
+	if (left == 0)
+		return 0;
+	struct weft_order *inner = weft_order_create(WEFT_ORDER_CHAIN, NULL);
+	struct weft_task *a = weft_order_create_task(inner, succeed, NULL);
+	struct weft_task *b = weft_order_create_task(inner, succeed, NULL);
+	weft_order_release(inner);
+	weft_release(weft_order_create_task(order, create_the_next, (void *)(left - 1)));
+	cr_assert_eq(weft_join(b), 0);
+	cr_assert_eq(weft_status(a), 0, "the inner order's first ends before its second");
+	return weft_join(a);
+}
+
+static int nested(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_CHAIN);
+	weft_release(weft_order_create_task(order, create_the_next, (void *)(intptr_t)20));
+	while (traced < 21) /* read without the order: only the last look matters */
+		weft_sleep(WEFT_MS(1));
+	struct weft_task *last = weft_order_create_task(order, succeed, NULL);
+	cr_assert_eq(weft_join(last), 0);
+	for (int i = 0; i <= 20; i++)
+		cr_assert_eq(trace[i], 20 - i);
+	weft_order_release(order);
+	return 0;
+}
+
+Test(order, members_create_members_and_other_orders)
+{
+#if !SANITIZED
+	run_on_1_2_4(nested);
+#else
+	cr_assert_eq(run_with(1, nested, NULL), 0);
+#endif
+}
+
+/* -- START ------------------------------------------------------------------------------------- */
+
+static atomic_int in_first_segment;
+
+static int two_segments(void *arg)
+{
+	cr_assert_eq(atomic_fetch_add(&in_first_segment, 1), 0, "two first segments at once");
+	record((int)(intptr_t)arg);
+	atomic_fetch_sub(&in_first_segment, 1);
+	if ((intptr_t)arg % 2)
+		weft_yield();
+	else
+		jitter((intptr_t)arg, 1);
+	return 0;
+}
+
+static int start_order(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_START);
+	create_all(two_segments);
+	join_all();
+	cr_assert_eq(traced, MEMBERS);
+	for (int i = 0; i < traced; i++)
+		cr_assert_eq(trace[i], i);
+	return 0;
+}
+
+Test(order, start_runs_first_segments_in_creation_order)
+{
+	run_on_1_2_4(start_order);
+}
+
+static atomic_int waiting;
+
+static int wait_for_all_others(void *arg)
+{
+	(void)arg;
+	atomic_fetch_add(&waiting, 1);
+	while (atomic_load(&waiting) < MEMBERS)
+		weft_sleep(WEFT_MS(1));
+	return 0;
+}
+
+static int start_then_free(void *arg)
+{
+	(void)arg;
+	atomic_store(&waiting, 0);
+	begin(WEFT_ORDER_START);
+	create_all(wait_for_all_others);
+	join_all();
+	return 0;
+}
+
+Test(order, start_lets_members_go_after_their_first_suspension)
+{
+	run_on_1_2_4(start_then_free);
+}
+
+/* -- ARRIVAL ----------------------------------------------------------------------------------- */
+
+static int inside;
+
+static int alone_between_waits(void *arg)
+{
+	intptr_t me = (intptr_t)arg;
+
+	for (int i = 0; i < 5; i++) {
+		cr_assert_eq(inside++, 0, "two members at once");
+		weft_checkpoint(); /* does not wait, so nobody gets between */
+		cr_assert_eq(--inside, 0);
+		if (i % 2)
+			jitter(me, i);
+		else
+			weft_yield();
+	}
+	return 0;
+}
+
+static int arrival_alone(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_ARRIVAL);
+	create_all(alone_between_waits);
+	join_all();
+	return 0;
+}
+
+Test(order, arrival_runs_one_member_at_a_time)
+{
+	run_on_1_2_4(arrival_alone);
+}
+
+static int sleep_by_number(void *arg)
+{
+	weft_sleep(WEFT_MS(5) * (1 + (intptr_t)arg));
+	record((int)(intptr_t)arg);
+	return 0;
+}
+
+static int arrival_in_order_of_waits(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_ARRIVAL);
+	for (intptr_t i = 0; i < 10; i++)
+		members[i] = weft_order_create_task(order, sleep_by_number, (void *)(9 - i));
+	for (int i = 0; i < 10; i++)
+		cr_assert_eq(weft_join(members[i]), 0);
+	for (int i = 0; i < 10; i++)
+		cr_assert_eq(trace[i], i);
+	weft_order_release(order);
+	return 0;
+}
+
+Test(order, arrival_resumes_in_the_order_in_which_waits_end)
+{
+	run_on_1_2_4(arrival_in_order_of_waits);
+}
+
+static int outsider(void *arg)
+{
+	weft_yield();
+	++*(int *)arg;
+	return 0;
+}
+
+static int host_others(void *arg)
+{
+	int mine = 0;
+
+	(void)arg;
+	for (int i = 0; i < 5; i++) {
+		cr_assert_eq(weft_join(weft_create_task(outsider, &mine)), 0);
+		cr_assert_eq(inside++, 0);
+		cr_assert_eq(--inside, 0);
+	}
+	cr_assert_eq(mine, 5);
+	return 0;
+}
+
+static int arrival_hosts(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_ARRIVAL);
+	create_all(host_others);
+	join_all();
+	return 0;
+}
+
+Test(order, arrival_holds_for_members_that_join_others)
+{
+	run_on_1_2_4(arrival_hosts);
+}
+
+/* -- COMMIT ------------------------------------------------------------------------------------ */
+
+static int commit_in_turn(void *arg)
+{
+	intptr_t me = (intptr_t)arg;
+
+	jitter(me, 0);
+	if (me % 10 == 3)
+		return 0; /* gives its place up */
+	cr_assert_eq(weft_commit_begin(), 0);
+	record((int)me);
+	jitter(me, 1);
+	record((int)me);
+	weft_commit_end();
+	jitter(me, 2);
+	return 0;
+}
+
+static int commit(void *arg)
+{
+	int expected = 0;
+
+	(void)arg;
+	begin(WEFT_ORDER_COMMIT);
+	create_all(commit_in_turn);
+	join_all();
+	for (int i = 0; i < traced; i += 2, expected++) {
+		expected += expected % 10 == 3;
+		cr_assert_eq(trace[i], expected);
+		cr_assert_eq(trace[i + 1], expected, "another section began in between");
+	}
+	cr_assert_eq(expected, MEMBERS);
+	return 0;
+}
+
+Test(order, commit_sections_run_in_creation_order)
+{
+	run_on_1_2_4(commit);
+}
+
+static int sleep_then_commit(void *arg)
+{
+	(void)arg;
+	weft_sleep(WEFT_MS(20));
+	int rc = weft_commit_begin();
+	weft_commit_end();
+	return rc;
+}
+
+static int commit_overlaps(void *arg)
+{
+	weft_ns start = weft_now();
+
+	(void)arg;
+	begin(WEFT_ORDER_COMMIT);
+	create_all(sleep_then_commit);
+	join_all();
+	cr_assert_lt(weft_now() - start, WEFT_MS(20) * MEMBERS / 4, "the sleeps did not overlap");
+	return 0;
+}
+
+Test(order, commit_lets_the_rest_overlap)
+{
+	run_on_1_2_4(commit_overlaps);
+}
+
+static int commit_or_say(void *arg)
+{
+	(void)arg;
+	int rc = weft_commit_begin();
+	if (rc < 0)
+		return rc;
+	record(1);
+	weft_commit_end();
+	return 0;
+}
+
+static int commit_after(void *arg)
+{
+	int rc;
+
+	weft_event_flag_wait(arg);
+	rc = weft_commit_begin();
+	weft_commit_end();
+	return rc;
+}
+
+static int commit_cancelled(void *arg)
+{
+	struct weft_event_flag flag = { 0 };
+
+	(void)arg;
+	begin(WEFT_ORDER_COMMIT);
+	members[0] = weft_order_create_task(order, commit_after, &flag);
+	members[1] = weft_order_create_task(order, commit_or_say, NULL);
+	members[2] = weft_order_create_task(order, commit_or_say, NULL);
+	weft_order_release(order);
+	weft_sleep(WEFT_MS(2));
+	weft_cancel(members[1]);
+	cr_assert_eq(weft_join(members[1]), -ECANCELED);
+	cr_assert_eq(weft_status(members[2]), -EINPROGRESS, "the first has not committed");
+	weft_event_flag_set(&flag);
+	cr_assert_eq(weft_join(members[0]), 0);
+	cr_assert_eq(weft_join(members[2]), 0);
+	cr_assert_eq(traced, 1);
+	return 0;
+}
+
+Test(order, a_cancelled_committer_gives_up_its_place_at_its_end)
+{
+	run_on_1_2_4(commit_cancelled);
+}
+
+static int await_the_next_in_section(void *arg)
+{
+	(void)arg;
+	cr_assert_eq(weft_commit_begin(), 0);
+	int rc = weft_await(members[1]);
+	weft_commit_end();
+	return rc;
+}
+
+static int commit_of_the_impatient(void *arg)
+{
+	struct weft_event_flag flag = { 0 };
+
+	(void)arg;
+	begin(WEFT_ORDER_COMMIT);
+	struct weft_task *first = weft_order_create_task(order, commit_after, &flag);
+	members[0] = weft_order_create_task(order, await_the_next_in_section, NULL);
+	members[1] = weft_order_create_task(order, succeed, NULL);
+	struct weft_task *gate = weft_order_create_task(order, commit_after, &flag);
+	weft_release(members[1]);
+	members[1] = weft_ref(gate);
+	weft_event_flag_set(&flag);
+	cr_assert_eq(weft_join(first), 0);
+	cr_assert_eq(weft_join(members[0]), -EDEADLK);
+	cr_assert_eq(weft_join(members[1]), 0);
+	weft_release(gate);
+	weft_order_release(order);
+	return 0;
+}
+
+Test(order, a_section_that_waits_for_a_later_member_is_told)
+{
+	cr_assert_eq(weft_run(commit_of_the_impatient, NULL, NULL), 0);
+}
+
+static int misuse_commit(void *arg)
+{
+	(void)arg;
+	weft_commit_end(); /* reported */
+	cr_assert_eq(weft_commit_begin(), 0);
+	cr_assert_eq(weft_commit_begin(), -EALREADY);
+	weft_commit_end();
+	cr_assert_eq(weft_commit_begin(), -EALREADY, "a member commits once");
+	weft_commit_end(); /* reported */
+	return 0;
+}
+
+static int misuse(void *arg)
+{
+	(void)arg;
+	cr_assert_eq(weft_commit_begin(), -EPERM, "no member");
+	weft_commit_end(); /* reported */
+	begin(WEFT_ORDER_COMMIT);
+	cr_assert_eq(weft_join(weft_order_create_task(order, misuse_commit, NULL)), 0);
+	cr_assert_eq(weft_join(weft_order_create_task(order, NULL, NULL)), -EINVAL);
+	cr_assert_eq(weft_join(weft_order_create_task(NULL, succeed, NULL)), -EINVAL);
+	weft_order_release(order);
+	weft_order_release(NULL);
+	cr_assert_null(weft_order_create(0, NULL));
+	cr_assert_null(weft_order_create(99, NULL));
+	return 0;
+}
+
+static void count_misuse(const struct weft_report *report, void *user)
+{
+	*(int *)user += report->kind == WEFT_REPORT_MISUSE;
+}
+
+Test(order, misuse_has_clear_errors)
+{
+	struct weft_config config = WEFT_CONFIG_INIT;
+	int reports = 0;
+
+	config.workers = 1;
+	config.on_report = count_misuse;
+	config.user = &reports;
+	cr_assert_eq(weft_run(misuse, NULL, &config), 0);
+	cr_assert_eq(reports, 3);
+	cr_assert_eq(weft_commit_begin(), -EPERM, "a plain thread");
+	order = weft_order_create(WEFT_ORDER_CHAIN, NULL);
+	struct weft_task *task = weft_order_create_task(order, succeed, NULL);
+	cr_assert_eq(weft_id(task), 0);
+	cr_assert_eq(weft_join(task), -EPERM);
+	weft_order_release(order);
+}
