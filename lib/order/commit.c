@@ -24,7 +24,7 @@ static struct weft_task *first_of(struct weft_order *order)
 
 static bool list_member(struct weft_order *order, struct weft_task *member)
 {
-	weft_task_ref(member);
+	weft_add_relaxed(&member->word, 2 * WEFT_WORD_REF); /* the list's, and until it has ended */
 	member->own.next = NULL;
 	if (first_of(order))
 		order->last->own.next = member;
@@ -62,12 +62,12 @@ static struct weft_task *drop_front(struct weft_order *order)
 	return dropped;
 }
 
+/* Lock held; unlocks. */
 static void give_up_place(struct weft_order *order, struct weft_task *member)
 {
 	struct weft_parker *parker;
 	struct weft_task *dropped;
 
-	weft_spin_lock(&order->lock); /* OR1 */
 	member->own.place &= ~(uint64_t)WEFT_PLACE_SECTION;
 	member->own.place |= WEFT_PLACE_GIVEN;
 	dropped = drop_front(order);
@@ -85,8 +85,11 @@ static void give_up_place(struct weft_order *order, struct weft_task *member)
 
 static void member_ended(struct weft_order *order, struct weft_task *member)
 {
-	if (!(member->own.place & WEFT_PLACE_GIVEN)) /* only the member itself sets it */
+	if (member->own.place & WEFT_PLACE_GIVEN)
+		weft_spin_unlock(&order->lock);
+	else
 		give_up_place(order, member);
+	weft_task_unref(member, false);
 }
 
 /* A later member cannot commit before this one's section is over. */
@@ -194,8 +197,13 @@ void weft_commit_end(void)
 	int error;
 
 	self = committer(&order, &error);
-	if (self && (self->own.place & WEFT_PLACE_SECTION))
-		give_up_place(order, self);
-	else
-		weft_report_misuse("weft_commit_end without a weft_commit_begin that succeeded");
+	if (self) {
+		weft_spin_lock(&order->lock); /* OR1 */
+		if (self->own.place & WEFT_PLACE_SECTION) {
+			give_up_place(order, self);
+			return;
+		}
+		weft_spin_unlock(&order->lock);
+	}
+	weft_report_misuse("weft_commit_end without a weft_commit_begin that succeeded");
 }

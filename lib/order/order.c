@@ -40,16 +40,27 @@ static bool waits_for(struct weft_gate *gate, struct weft_task *other, struct we
 	return waits;
 }
 
+static void free_order(struct weft_order *order)
+{
+	free((char *)order->name);
+	free(order);
+}
+
 static void member_ended(
 	struct weft_watcher *watcher, struct weft_watch *watch, struct weft_task *member)
 {
 	struct weft_order *order = weft_container_of(watcher, struct weft_order, gate.ended);
+	bool last;
 
 	(void)watch;
+	weft_spin_lock(&order->lock);
+	last = --order->live == 0 && order->released;
 	if (order->mode->ended)
 		order->mode->ended(order, member);
-	weft_task_unref(member, false);
-	weft_order_unref(order);
+	else
+		weft_spin_unlock(&order->lock);
+	if (last)
+		free_order(order);
 }
 
 struct weft_order *weft_order_of(const struct weft_task *task)
@@ -80,22 +91,21 @@ struct weft_order *weft_order_create(int mode, const char *name)
 	order->gate.may_run = ops->may_run;
 	order->gate.waits_for = waits_for;
 	order->held_end = &order->held;
-	weft_store_relaxed(&order->refs, 1);
 	return order;
-}
-
-void weft_order_unref(struct weft_order *order)
-{
-	if (weft_sub_acq_rel(&order->refs, 1) != 1)
-		return;
-	free((char *)order->name);
-	free(order);
 }
 
 void weft_order_release(struct weft_order *order)
 {
-	if (order && !weft_in_forked_child())
-		weft_order_unref(order);
+	bool last;
+
+	if (!order || weft_in_forked_child())
+		return;
+	weft_spin_lock(&order->lock);
+	last = order->live == 0;
+	order->released = true;
+	weft_spin_unlock(&order->lock);
+	if (last)
+		free_order(order);
 }
 
 struct weft_task *weft_order_create_task_at(
@@ -107,16 +117,15 @@ struct weft_task *weft_order_create_task_at(
 
 	if (!order || !fn)
 		return weft_task_failure(-EINVAL);
-	/* One reference more for the order, which is told after the end has become visible. */
-	task = weft_task_new(site, fn, arg, NULL, 3, &error);
+	task = weft_task_new(site, fn, arg, NULL, 2, &error);
 	if (!task)
 		return weft_task_failure(error);
 	task->name_argument = 1;
 	task->flags |= WEFT_TASK_ORDERED | WEFT_TASK_SHARED;
 	weft_store_relaxed(&task->own.watcher, &order->gate.ended);
 	weft_store_relaxed(&task->word, weft_load_relaxed(&task->word) | WEFT_WORD_OWNED);
-	weft_add_relaxed(&order->refs, 1);
 	weft_spin_lock(&order->lock);
+	order->live++;
 	task->own.place = order->arrivals++ * WEFT_PLACE_ONE;
 	start = order->mode->may_start(order, task);
 	weft_spin_unlock(&order->lock);

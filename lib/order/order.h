@@ -6,7 +6,7 @@
  * Members are ordinary tasks. One that may not start yet is a descriptor with claim HELD on the order's
  * list: no stack, known to its handle and to the order alone.
  *
- * Life:   one reference is the creator's, one each member's until it has ended.
+ * Life:   until its creator has released it and its last member has ended.
  * Fields: under `lock`, which is held for a few instructions and never while anything is started or
  *         resumed.
  *
@@ -26,8 +26,9 @@ struct weft_order {
 	struct weft_gate gate; /* first: members point at it */
 	const struct weft_order_mode *mode;
 	const char *name; /* own copy, or NULL */
-	_Atomic(uint32_t) refs;
 	struct weft_spin lock;
+	bool released;    /* by its creator */
+	uint64_t live;    /* members that have not ended */
 	uint64_t arrivals;       /* numbers the members, and what comes to the gate */
 	/* serial.c */
 	bool taken;                          /* somebody holds the token */
@@ -50,7 +51,7 @@ enum {
 struct weft_order_mode {
 	/* Lock held; a new member: may it start at once? If not, the mode has listed it. */
 	bool (*may_start)(struct weft_order *order, struct weft_task *member);
-	/* A member has ended. NULL: nothing to do. */
+	/* Lock held; unlocks. A member has ended; it may be gone unless the mode keeps it. NULL: nothing to do. */
 	void (*ended)(struct weft_order *order, struct weft_task *member);
 	/* NULL: its stack is not gated. */
 	void (*leave)(struct weft_gate *gate, struct weft_stack *stack);
@@ -64,7 +65,5 @@ extern const struct weft_order_mode weft_order_chain, weft_order_start, weft_ord
 
 /* The order that a task is a member of, NULL if none. */
 struct weft_order *weft_order_of(const struct weft_task *task);
-
-void weft_order_unref(struct weft_order *order);
 
 #endif

@@ -187,13 +187,16 @@ void weft_task_complete(struct weft_worker *worker, struct weft_task *task, int 
 		struct weft_watcher *owner = NULL;
 
 		if (word & WEFT_WORD_OWNED) {
-			if (WEFT_WORD_REFS(next) == 0)
-				break; /* the owner needs it until it has been told */
 			owner = weft_load_relaxed(&task->own.watcher);
+			if (WEFT_WORD_REFS(next) == 0) { /* nobody else can look, but the owner */
+				owner->done(owner, NULL, task);
+				task_free(task, weft_load_acquire(&task->word) & WEFT_WORD_SEEN);
+				return;
+			}
 		}
 		if (!weft_cas_acq_rel(&task->word, &word, next)) /* TK1 */
 			continue;
-		/* An owner that holds a handle keeps the task until it has been told. */
+		/* An owner that looks at the task then holds a handle. */
 		if (owner)
 			owner->done(owner, NULL, task);
 		else if (WEFT_WORD_REFS(next) == 0)
