@@ -41,10 +41,21 @@ enum {
 	 */
 	WEFT_ORDER_ARRIVAL,
 	/*
+	 * At most one member runs at any instant, and turns go round in creation order over the members that
+	 * live. A turn is the code between two checkpoints ([S] calls): every checkpoint ends it, waited or
+	 * not, and the call returns in the member's next turn; waits overlap. All wait for the member whose turn
+	 * it is, even when others are ready; one that awaits, joins or gathers fellows is passed over until
+	 * they have ended. Members that a task which is no member creates join together, at that task's next
+	 * checkpoint or end; one that a member creates comes to the end of the round. The sequence of
+	 * (member, segment) is the same in every run, as long as members' control flow does not depend on
+	 * time: A1 B1 C1, waits overlap, A2 B2 C2.
+	 */
+	WEFT_ORDER_TURN,
+	/*
 	 * Members run in parallel; their sections between weft_commit_begin and weft_commit_end run one at a
 	 * time, in creation order. A member that ends without one gives its place up.
 	 */
-	WEFT_ORDER_COMMIT = 5,
+	WEFT_ORDER_COMMIT,
 };
 
 /*

@@ -55,13 +55,14 @@ static void wait_for(struct call *call)
 
 static int run_on_pool(const char *lane, unsigned max, weft_fn fn, void *arg)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct weft_jobs *jobs = weft_jobs_current();
 	struct call call = { .job.run = run, .fn = fn, .arg = arg };
 	int rc;
 
 	if (!jobs)
 		return weft_no_task();
-	rc = weft_checkpoint_enter();
+	rc = weft_checkpoint_enter(&checkpoint);
 	if (rc < 0)
 		return rc;
 	call.parker = weft_parker_self();

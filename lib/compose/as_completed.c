@@ -56,6 +56,7 @@ void weft_as_completed_begin(
 
 ssize_t weft_as_completed_next(struct weft_as_completed *it, weft_ns timeout)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct as_completed_state *state = (struct as_completed_state *)it;
 	weft_ns until = weft_deadline_from(timeout);
 	struct walk *walk;
@@ -63,7 +64,7 @@ ssize_t weft_as_completed_next(struct weft_as_completed *it, weft_ns timeout)
 
 	if (!it)
 		return -EINVAL;
-	code = weft_checkpoint_enter();
+	code = weft_checkpoint_enter(&checkpoint);
 	if (code < 0)
 		return code;
 	walk = state->walk;

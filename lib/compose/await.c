@@ -14,6 +14,7 @@ struct awaiter {
 	struct weft_watcher watcher;
 	struct weft_watch watch;
 	struct weft_parker *parker;
+	struct weft_task *task; /* whom it waits for */
 	_Atomic(uint32_t) ended; /* AW1: release by the completer, acquire by the waiter */
 };
 
@@ -42,9 +43,19 @@ static int begin(struct awaiter *awaiter, struct weft_task *task)
 		rc = -ENOMEM;
 	else
 		rc = weft_task_watch(task, &awaiter->watch, &awaiter->watcher);
-	if (rc <= 0)
+	if (rc <= 0) {
 		weft_wait_edge_leave();
+		return rc;
+	}
+	awaiter->task = task;
+	weft_wait_for_fellows(&awaiter->task, 1);
 	return rc;
+}
+
+static void no_longer_waits(void)
+{
+	weft_wait_for_fellows(NULL, 0);
+	weft_wait_edge_leave();
 }
 
 /* Wait until the end, a code of the caller's own, or the clock (-EAGAIN); 0 when it has ended. */
@@ -63,7 +74,7 @@ static int wait_for_end(struct awaiter *awaiter, struct weft_task *task, weft_ns
 			break;
 		code = 0; /* the end is being announced: the result wins */
 	}
-	weft_wait_edge_leave();
+	no_longer_waits();
 	return code;
 }
 
@@ -76,12 +87,13 @@ static int status_seen(struct weft_task *task)
 
 int weft_await(struct weft_task *task)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct awaiter awaiter;
 	int rc;
 
 	if (!task)
 		return -EINVAL;
-	rc = weft_checkpoint_enter();
+	rc = weft_checkpoint_enter(&checkpoint);
 	if (rc < 0)
 		return rc;
 	if (weft_task_done(task))
@@ -114,7 +126,7 @@ static int wait_as_owner(struct owner *owner)
 	if (rc <= 0)
 		return rc;
 	weft_owner_wait(&owner->owner, &awaiter.ended);
-	weft_wait_edge_leave();
+	no_longer_waits();
 	return 0;
 }
 
@@ -128,6 +140,7 @@ static int owned_status(const struct owner *owner)
 
 int weft_join_waiting(struct weft_task *task)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct owner owner = { .owner.on_pending = cancel_owned, .task = task };
 	int rc = 0;
 
@@ -135,7 +148,7 @@ int weft_join_waiting(struct weft_task *task)
 		return -EINVAL;
 	if (weft_unlikely(weft_in_forked_child()))
 		return -EOWNERDEAD;
-	weft_checkpoint_finishing();
+	weft_checkpoint_finishing(&checkpoint);
 	if (!weft_task_done(task)) {
 		weft_owner_look(&owner.owner);
 		if (!weft_task_run_here(task, &owner.owner, false))
@@ -151,6 +164,7 @@ int weft_join_waiting(struct weft_task *task)
 
 int weft_wait_for(struct weft_task *task, weft_ns timeout)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct owner owner = { .owner.on_pending = cancel_owned, .task = task };
 	weft_ns until = weft_deadline_from(timeout);
 	bool timed_out = false;
@@ -161,7 +175,7 @@ int weft_wait_for(struct weft_task *task, weft_ns timeout)
 		return -EINVAL;
 	if (weft_unlikely(weft_in_forked_child()))
 		return -EOWNERDEAD;
-	weft_checkpoint_finishing();
+	weft_checkpoint_finishing(&checkpoint);
 	if (weft_task_done(task))
 		return status_seen(task);
 	weft_owner_look(&owner.owner);
@@ -179,7 +193,7 @@ int weft_wait_for(struct weft_task *task, weft_ns timeout)
 	}
 	if (rc > 0)
 		weft_owner_wait(&owner.owner, &awaiter.ended);
-	weft_wait_edge_leave();
+	no_longer_waits();
 	rc = owned_status(&owner);
 	if (timed_out && rc == -ECANCELED)
 		rc = -ETIMEDOUT;

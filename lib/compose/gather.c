@@ -155,6 +155,7 @@ static void wait_for_the_rest(struct gather *gather, size_t from)
 
 int weft_gather(struct weft_task *const *tasks, size_t n, int *statuses, unsigned flags)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct gather gather = {
 		.watcher.done = one_ended,
 		.owner.on_pending = on_pending,
@@ -176,7 +177,7 @@ int weft_gather(struct weft_task *const *tasks, size_t n, int *statuses, unsigne
 	gather.parker = weft_parker_self();
 	if (!gather.parker)
 		return -ENOMEM;
-	weft_checkpoint_finishing();
+	weft_checkpoint_finishing(&checkpoint);
 	while (watched < n && watch(&gather, tasks[watched]) == 0)
 		watched++;
 	if (gather.first && !(flags & WEFT_GATHER_ALL))
@@ -184,8 +185,10 @@ int weft_gather(struct weft_task *const *tasks, size_t n, int *statuses, unsigne
 	weft_owner_look(&gather.owner);
 	weft_owner_run_here(&gather.owner, &gather.watcher);
 	settle(&gather); /* registered: the caller's own count */
+	weft_wait_for_fellows(tasks, n);
 	weft_owner_wait(&gather.owner, &gather.over);
 	wait_for_the_rest(&gather, watched);
+	weft_wait_for_fellows(NULL, 0);
 	while (gather.extras) {
 		struct extra *next = gather.extras->next;
 

@@ -222,6 +222,7 @@ void weft_group_cancel(struct weft_group *group)
 
 int weft_group_join(struct weft_group *public_group)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct group *group = inside(public_group);
 
 	if (!public_group)
@@ -230,7 +231,7 @@ int weft_group_join(struct weft_group *public_group)
 		return -EOWNERDEAD;
 	if (!group->frame || group->frame != weft_frame_current())
 		return weft_self() ? -EINVAL : weft_no_task();
-	weft_checkpoint_finishing();
+	weft_checkpoint_finishing(&checkpoint);
 	weft_owner_look(&group->owner);
 	weft_owner_run_here(&group->owner, &group->watcher);
 	settle(group);

@@ -60,12 +60,13 @@ static int run_range(void *arg)
 int weft_parallel_for(
 	size_t n, size_t grain, void (*body)(size_t begin, size_t end, void *arg), void *arg)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct loop loop = { .body = body, .arg = arg, .grain = grain };
 	int rc;
 
 	if (!body)
 		return -EINVAL;
-	rc = weft_checkpoint_enter();
+	rc = weft_checkpoint_enter(&checkpoint);
 	if (rc < 0)
 		return rc;
 	if (!weft_self())

@@ -56,6 +56,7 @@ static void on_pending(struct weft_owner *owner, int code)
 
 ssize_t weft_race(struct weft_task *const *tasks, size_t n)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct race race = { .owner.on_pending = on_pending, .left = n };
 	size_t winner;
 	int rc;
@@ -67,7 +68,7 @@ ssize_t weft_race(struct weft_task *const *tasks, size_t n)
 	rc = weft_wait_edge_check_all(tasks, n);
 	if (rc < 0)
 		return rc;
-	weft_checkpoint_finishing();
+	weft_checkpoint_finishing(&checkpoint);
 	rc = weft_many_begin(&race.many, tasks, n, one_ended);
 	if (rc < 0)
 		return rc;

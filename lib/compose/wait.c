@@ -76,13 +76,14 @@ static int wait_until_over(struct waiting *waiting, weft_ns until)
 
 ssize_t weft_wait(struct weft_task **tasks, size_t n, int when, weft_ns timeout)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct waiting waiting = { .when = when, .left = n };
 	weft_ns until = weft_deadline_from(timeout); /* before any child runs */
 	int rc;
 
 	if ((!tasks && n > 0) || when < WEFT_ALL_COMPLETED || when > WEFT_FIRST_ERROR)
 		return -EINVAL;
-	rc = weft_checkpoint_enter();
+	rc = weft_checkpoint_enter(&checkpoint);
 	if (rc < 0 || n == 0)
 		return rc;
 	rc = weft_many_begin(&waiting.many, tasks, n, one_ended);

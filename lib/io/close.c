@@ -85,11 +85,12 @@ int weft_io_close(int fd)
 
 int weft_close(int fd)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	if (!weft_io_current()) {
-		int rc = weft_checkpoint_enter(); /* says when this is a forked child */
+		int rc = weft_checkpoint_enter(&checkpoint); /* says when this is a forked child */
 
 		return rc < 0 ? rc : -EPERM;
 	}
-	weft_checkpoint_finishing();
+	weft_checkpoint_finishing(&checkpoint);
 	return weft_io_close(fd);
 }

@@ -116,6 +116,7 @@ static int dial_name(const char *host, const char *port)
 
 int weft_dial(const char *text, unsigned flags)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	char host[NAME_MAX_LENGTH + 1];
 	struct weft_address address;
 	const char *port = NULL;
@@ -128,7 +129,7 @@ int weft_dial(const char *text, unsigned flags)
 		rc = split(text, host, &port);
 	if (rc < 0)
 		return rc;
-	rc = weft_io_enter();
+	rc = weft_io_enter(&checkpoint);
 	if (rc < 0)
 		return rc;
 	return port ? dial_name(host, port) : dial_one(&address);

@@ -17,7 +17,8 @@
 
 static ssize_t transfer(struct weft_op *op, short events)
 {
-	int rc = weft_io_enter();
+	WEFT_CHECKPOINT(checkpoint);
+	int rc = weft_io_enter(&checkpoint);
 
 	return rc < 0 ? rc : (ssize_t)weft_op_run_ready(op, events);
 }
@@ -147,7 +148,8 @@ int weft_fallocate(int fd, int mode, off_t at, off_t n)
 
 int weft_poll(int fd, short events)
 {
-	int rc = weft_io_enter();
+	WEFT_CHECKPOINT(checkpoint);
+	int rc = weft_io_enter(&checkpoint);
 
 	return rc < 0 ? rc : weft_op_poll(fd, events);
 }

@@ -19,6 +19,7 @@
 #include "base/spin.h"
 #include "io/fd.h"
 #include "io/op.h"
+#include "sched/wait.h"
 
 struct weft_io {
 	struct weft_fd_table fds;
@@ -41,7 +42,7 @@ void weft_signals_release(struct weft_io *io);
  * The first line of an I/O call that makes no operation or several: its checkpoint. 0; a code
  * to be returned before any effect; -EPERM outside a task.
  */
-int weft_io_enter(void);
+int weft_io_enter(struct weft_checkpoint *checkpoint);
 
 /* Count something that is done to fd at once; weft_fd_end(*entry) when it is. 0 or -errno. */
 int weft_io_begin(int fd, struct weft_fd **entry);

@@ -35,6 +35,7 @@ static int set_options(int fd, const struct weft_address *address, unsigned flag
 
 int weft_listen(const char *text, int backlog, unsigned flags)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct weft_address address;
 	int fd, rc;
 
@@ -43,7 +44,7 @@ int weft_listen(const char *text, int backlog, unsigned flags)
 	rc = weft_address_parse(text, &address);
 	if (rc < 0)
 		return rc;
-	rc = weft_io_enter();
+	rc = weft_io_enter(&checkpoint);
 	if (rc < 0)
 		return rc;
 	/* SOCK_NONBLOCK: without a ring, nothing else keeps accept from waiting (io/optable.c). */

@@ -18,7 +18,8 @@ enum { CONNECT_RETRY_NS = 1000 * 1000 };
 /* With MSG_DONTWAIT an -EAGAIN is what the caller asked for. */
 static ssize_t transfer(struct weft_op *op, short events)
 {
-	int rc = weft_io_enter();
+	WEFT_CHECKPOINT(checkpoint);
+	int rc = weft_io_enter(&checkpoint);
 
 	if (rc < 0)
 		return rc;
@@ -123,7 +124,8 @@ ssize_t weft_sendto(int fd, const void *buf, size_t n, int flags,
 
 int weft_socket(int domain, int type, int protocol)
 {
-	int rc = weft_io_enter();
+	WEFT_CHECKPOINT(checkpoint);
+	int rc = weft_io_enter(&checkpoint);
 
 	if (rc < 0)
 		return rc;
@@ -165,16 +167,18 @@ int weft_io_connect(int fd, const struct sockaddr *addr, socklen_t len)
 
 int weft_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	int rc;
 
 	if (!addr)
 		return -EFAULT;
-	rc = weft_io_enter();
+	rc = weft_io_enter(&checkpoint);
 	return rc < 0 ? rc : weft_io_connect(fd, addr, len);
 }
 
 int weft_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct weft_op op = {
 		.code = IORING_OP_ACCEPT,
 		.fd = fd,
@@ -186,7 +190,7 @@ int weft_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 
 	if (addr && !len)
 		return -EFAULT;
-	rc = weft_io_enter();
+	rc = weft_io_enter(&checkpoint);
 	if (rc < 0)
 		return rc;
 	rc = (int)weft_op_run_ready(&op, POLLIN);
@@ -198,8 +202,9 @@ int weft_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags)
  * operation, so that it cannot meet the number's next owner. */
 int weft_shutdown(int fd, int how)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct weft_fd *entry;
-	int rc = weft_io_enter();
+	int rc = weft_io_enter(&checkpoint);
 
 	if (rc < 0)
 		return rc;

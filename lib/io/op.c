@@ -44,9 +44,9 @@ void weft_io_finish(struct weft_io *io)
 	weft_fd_table_finish(&io->fds);
 }
 
-int weft_io_enter(void)
+int weft_io_enter(struct weft_checkpoint *checkpoint)
 {
-	int rc = weft_checkpoint_enter();
+	int rc = weft_checkpoint_enter(checkpoint);
 
 	if (weft_unlikely(rc < 0))
 		return rc;
@@ -200,7 +200,8 @@ static int64_t run(struct weft_op *op, bool deaf)
 
 int64_t weft_op_run(struct weft_op *op)
 {
-	int rc = weft_io_enter();
+	WEFT_CHECKPOINT(checkpoint);
+	int rc = weft_io_enter(&checkpoint);
 
 	return weft_unlikely(rc < 0) ? rc : run(op, false);
 }

@@ -372,6 +372,7 @@ static int64_t receive(struct weft_pool *pool, int fd, struct weft_fd *entry, st
 
 ssize_t weft_recv_buf(int fd, struct weft_pool *pool, struct weft_buf *out)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct weft_fd *entry;
 	int64_t n;
 	int rc;
@@ -379,7 +380,7 @@ ssize_t weft_recv_buf(int fd, struct weft_pool *pool, struct weft_buf *out)
 	if (!pool || !out)
 		return -EINVAL;
 	*out = (struct weft_buf){0};
-	rc = weft_io_enter();
+	rc = weft_io_enter(&checkpoint);
 	if (rc < 0)
 		return rc;
 	if (fd < 0)

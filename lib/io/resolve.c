@@ -166,10 +166,11 @@ int weft_resolve(const char *node, const char *service, const struct addrinfo *h
 int weft_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 	struct addrinfo **res)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	int rc;
 
 	if (!res)
 		return -EINVAL;
-	rc = weft_io_enter();
+	rc = weft_io_enter(&checkpoint);
 	return rc < 0 ? rc : weft_resolve(node, service, hints, res);
 }

@@ -309,12 +309,13 @@ static int64_t send_all(struct sending *s)
 
 ssize_t weft_sendfile(int out, int in, off_t *at, size_t n)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct sending s = {.out = out, .in = in, .left = n};
 	int64_t rc;
 
 	if (at && *at < 0)
 		return -EINVAL;
-	rc = weft_io_enter();
+	rc = weft_io_enter(&checkpoint);
 	if (rc == 0)
 		rc = weft_hold_init(&s.hold_out, out);
 	if (rc == 0)

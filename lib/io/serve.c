@@ -179,6 +179,7 @@ static int accept_all(struct server *server)
 int weft_serve(
 	int listen_fd, int (*conn)(int fd, void *user), void *user, unsigned max_conns)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct server server = {
 		.listen_fd = listen_fd,
 		.conn = conn,
@@ -189,7 +190,7 @@ int weft_serve(
 
 	if (!conn)
 		return -EINVAL;
-	rc = weft_io_enter();
+	rc = weft_io_enter(&checkpoint);
 	if (rc < 0)
 		return rc;
 	server.io = weft_io_current();

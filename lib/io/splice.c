@@ -84,6 +84,7 @@ static int64_t splice_waiting(
 
 ssize_t weft_splice(int in, off_t *in_at, int out, off_t *out_at, size_t n, unsigned flags)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct weft_op_splice source = {.off = in_at ? *in_at : -1, .fd = in};
 	struct weft_op op = {
 		.code = IORING_OP_SPLICE,
@@ -98,7 +99,7 @@ ssize_t weft_splice(int in, off_t *in_at, int out, off_t *out_at, size_t n, unsi
 
 	if ((in_at && *in_at < 0) || (out_at && *out_at < 0))
 		return -EINVAL;
-	rc = weft_io_enter();
+	rc = weft_io_enter(&checkpoint);
 	if (rc == 0)
 		rc = weft_hold_init(&hold_in, in);
 	if (rc == 0)

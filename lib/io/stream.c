@@ -15,6 +15,7 @@
  * code of what stopped it. */
 static int all(struct weft_op *op, size_t n, short events, size_t *done)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	const uint64_t start = op->addr;
 	int rc;
 
@@ -23,7 +24,7 @@ static int all(struct weft_op *op, size_t n, short events, size_t *done)
 		return -EFAULT;
 	if (n > SSIZE_MAX)
 		return -EINVAL;
-	rc = weft_io_enter();
+	rc = weft_io_enter(&checkpoint);
 	while (rc >= 0 && *done < n) {
 		int64_t part;
 

@@ -41,6 +41,7 @@ int weft_unlinkat(int dirfd, const char *path, int flags)
 int weft_renameat(
 	int olddirfd, const char *old, int newdirfd, const char *new_path, unsigned flags)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct weft_op op = {
 		.code = IORING_OP_RENAMEAT,
 		.fd = olddirfd,
@@ -54,7 +55,7 @@ int weft_renameat(
 
 	if (!old || !new_path)
 		return -EFAULT;
-	rc = weft_io_enter();
+	rc = weft_io_enter(&checkpoint);
 	if (rc == 0 && newdirfd >= 0) /* counted too, so that a close of it waits */
 		rc = weft_io_begin(newdirfd, &entry);
 	if (rc < 0)

@@ -114,6 +114,7 @@ static bool is_unavailable(int64_t rc)
 
 ssize_t weft_send_zc(int fd, const void *buf, size_t n, int flags)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct weft_op op = {
 		.code = IORING_OP_SEND_ZC,
 		.fd = fd,
@@ -125,7 +126,7 @@ ssize_t weft_send_zc(int fd, const void *buf, size_t n, int flags)
 
 	if (!buf && n)
 		return -EFAULT;
-	rc = weft_io_enter();
+	rc = weft_io_enter(&checkpoint);
 	if (rc < 0)
 		return (ssize_t)rc;
 	if (fd < 0)

@@ -180,9 +180,10 @@ static int enter_section(struct weft_order *order, struct weft_task *self)
 
 int weft_commit_begin(void)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct weft_order *order;
 	struct weft_task *self;
-	int rc = weft_checkpoint_enter();
+	int rc = weft_checkpoint_enter(&checkpoint);
 
 	if (rc < 0)
 		return rc;

@@ -20,6 +20,8 @@ static const struct weft_order_mode *mode_of(int mode)
 		return &weft_order_start;
 	case WEFT_ORDER_ARRIVAL:
 		return &weft_order_arrival;
+	case WEFT_ORDER_TURN:
+		return &weft_order_turn;
 	case WEFT_ORDER_COMMIT:
 		return &weft_order_commit;
 	default:
@@ -90,6 +92,10 @@ struct weft_order *weft_order_create(int mode, const char *name)
 	order->gate.leave = ops->leave;
 	order->gate.may_run = ops->may_run;
 	order->gate.waits_for = waits_for;
+	order->gate.checkpoint = ops->checkpoint;
+	order->gate.has_turn = ops->has_turn;
+	order->gate.awaits = ops->awaits;
+	order->gate.join = ops->join;
 	order->held_end = &order->held;
 	return order;
 }
@@ -131,6 +137,8 @@ struct weft_task *weft_order_create_task_at(
 	weft_spin_unlock(&order->lock);
 	if (start)
 		weft_task_start(task);
+	else if (order->mode->join)
+		weft_gate_stage(task);
 	return task;
 }
 

@@ -36,8 +36,10 @@ struct weft_order {
 	struct weft_stack *held, **held_end; /* stacks that wait for the token, by arrival */
 	/* commit.c */
 	_Atomic(uintptr_t) first;      /* the member whose turn it is to commit: read by the deadlock walk */
-	struct weft_task *last;        /* from first on, by creation, through own.next */
 	struct weft_waitq committers;
+	/* commit.c: the list from first on, through own.next; turn.c: the end of the ring */
+	struct weft_task *last;
+	struct weft_task *turn; /* turn.c: whose it is; NULL: nobody could use it */
 };
 
 /* What has become of a member, in the low bits of own.place. */
@@ -54,14 +56,19 @@ struct weft_order_mode {
 	/* Lock held; unlocks. A member has ended; it may be gone unless the mode keeps it. NULL: nothing to do. */
 	void (*ended)(struct weft_order *order, struct weft_task *member);
 	/* NULL: its stack is not gated. */
-	void (*leave)(struct weft_gate *gate, struct weft_stack *stack);
+	void (*leave)(struct weft_gate *gate, struct weft_stack *stack, struct weft_task *ended);
 	bool (*may_run)(struct weft_gate *gate, struct weft_stack *stack);
 	/* Lock held. Can `later` not end before `self`, a member too, goes on? NULL: it can. */
 	bool (*waits_for)(const struct weft_task *later, const struct weft_task *self);
+	/* As in weft_gate; NULL: checkpoints do not count. */
+	void (*checkpoint)(struct weft_gate *gate, struct weft_stack *stack);
+	bool (*has_turn)(struct weft_gate *gate, struct weft_stack *stack);
+	void (*awaits)(struct weft_gate *gate, struct weft_stack *stack);
+	void (*join)(struct weft_gate *gate, struct weft_task *member);
 };
 
 extern const struct weft_order_mode weft_order_chain, weft_order_start, weft_order_arrival,
-	weft_order_commit;
+	weft_order_turn, weft_order_commit;
 
 /* The order that a task is a member of, NULL if none. */
 struct weft_order *weft_order_of(const struct weft_task *task);

@@ -90,20 +90,22 @@ static void chain_ended(struct weft_order *order, struct weft_task *member)
 	pass_on(order);
 }
 
-static void start_leave(struct weft_gate *gate, struct weft_stack *stack)
+static void start_leave(struct weft_gate *gate, struct weft_stack *stack, struct weft_task *ended)
 {
 	struct weft_order *order = weft_container_of(gate, struct weft_order, gate);
 
+	(void)ended;
 	stack->gate = NULL;
 	weft_spin_lock(&order->lock); /* OR1 */
 	pass_on(order);
 }
 
-static void arrival_leave(struct weft_gate *gate, struct weft_stack *stack)
+static void arrival_leave(struct weft_gate *gate, struct weft_stack *stack, struct weft_task *ended)
 {
 	struct weft_order *order = weft_container_of(gate, struct weft_order, gate);
 
 	(void)stack;
+	(void)ended;
 	weft_spin_lock(&order->lock); /* OR1 */
 	pass_on(order);
 }

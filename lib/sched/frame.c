@@ -3,6 +3,7 @@
  * frame - what is pending, for whom, and the checkpoint that every [S] call begins with.
  */
 #include "sched/frame.h"
+#include "sched/gate.h"
 
 #include <errno.h>
 
@@ -175,7 +176,7 @@ static void spend(struct weft_worker *worker, struct weft_stack *stack, bool for
 {
 	bool was_inside = weft_worker_enter(worker);
 
-	stack->budget = WEFT_BUDGET;
+	stack->budget = stack->full_budget;
 	weft_worker_service(worker);
 	weft_worker_count_turn(worker); /* others' I/O is being looked after: no stall */
 	if (worker->queue.ready.count > 0 || worker->queue.yielded.count > 0 ||
@@ -187,16 +188,116 @@ static void spend(struct weft_worker *worker, struct weft_stack *stack, bool for
 	weft_worker_leave(worker, was_inside);
 }
 
-int weft_checkpoint_enter(void)
+/* -- orders ------------------------------------------------------------------------------------ */
+
+/* The gate, if it wants to know of every checkpoint, and of this task's. */
+static struct weft_gate *strict_gate(const struct weft_stack *stack)
+{
+	struct weft_gate *gate = stack->gate;
+
+	return gate && gate->checkpoint && stack->frame->task->flags & WEFT_TASK_ORDERED ? gate : NULL;
+}
+
+struct weft_task *weft_gate_member(const struct weft_stack *stack)
+{
+	struct weft_task *task = stack->frame->task;
+
+	return task->flags & WEFT_TASK_ORDERED ? task : NULL;
+}
+
+void weft_gate_stage(struct weft_task *member)
+{
+	struct weft_stack *stack = weft_worker_current()->stack;
+	struct weft_gate *gate = weft_gate_of(member);
+
+	weft_store_relaxed(&member->claim, WEFT_CLAIM_HELD);
+	if (!stack->frame || stack->gate == gate) { /* a drop at a task's end; a fellow */
+		gate->join(gate, member);
+		return;
+	}
+	if (!stack->staged)
+		stack->frame->left_open++;
+	member->node.next = (struct weft_node *)stack->staged;
+	stack->staged = member;
+	stack->budget = 0; /* the next checkpoint looks */
+}
+
+void weft_stack_unstage(struct weft_stack *stack)
+{
+	struct weft_task *newest = stack->staged, *oldest = NULL;
+
+	stack->staged = NULL;
+	stack->frame->left_open--;
+	while (newest) {
+		struct weft_task *next = (struct weft_task *)newest->node.next;
+
+		newest->node.next = (struct weft_node *)oldest;
+		oldest = newest;
+		newest = next;
+	}
+	while (oldest) {
+		struct weft_task *next = (struct weft_task *)oldest->node.next;
+
+		weft_gate_of(oldest)->join(weft_gate_of(oldest), oldest);
+		oldest = next;
+	}
+}
+
+/* What a checkpoint is to orders. Done before anything else, and whatever the call returns. */
+static void tell_orders(
+	struct weft_worker *worker, struct weft_stack *stack, struct weft_checkpoint *checkpoint)
+{
+	struct weft_gate *gate = strict_gate(stack);
+	bool was_inside;
+
+	if (!gate && !stack->staged)
+		return;
+	was_inside = weft_worker_enter(worker);
+	if (stack->staged)
+		weft_stack_unstage(stack);
+	if (gate) {
+		gate->checkpoint(gate, stack);
+		checkpoint->turn = stack;
+	}
+	weft_worker_leave(worker, was_inside);
+}
+
+void weft_checkpoint_wait_for_turn(struct weft_stack *stack)
 {
 	struct weft_worker *worker = weft_worker_current();
-	struct weft_stack *stack;
+	struct weft_gate *gate = stack->gate;
 
-	if (weft_unlikely(!worker))
-		return weft_load_relaxed(&weft_forked) ? -EOWNERDEAD : 0;
-	stack = worker->stack;
-	if (weft_likely(!weft_stack_has_news(stack) && --stack->budget > 0))
-		return 0;
+	weft_worker_enter_user(worker);
+	if (!gate->has_turn(gate, stack)) {
+		weft_xchg_acq_rel(&stack->parker.state, WEFT_PARKER_NOTIFIED);
+		weft_worker_suspend(worker, WEFT_AFTER_PARK);
+	}
+	weft_worker_leave(weft_worker_current(), false);
+}
+
+void weft_wait_for_fellows(struct weft_task *const *tasks, size_t n)
+{
+	struct weft_worker *worker = weft_worker_current();
+	struct weft_gate *gate;
+
+	if (weft_likely(!worker || !worker->stack->gate))
+		return;
+	gate = strict_gate(worker->stack);
+	if (!gate)
+		return;
+	weft_worker_enter_user(worker);
+	worker->stack->awaited = tasks;
+	worker->stack->awaited_count = n;
+	gate->awaits(gate, worker->stack);
+	weft_worker_leave(worker, false);
+}
+
+/* -- checkpoints ------------------------------------------------------------------------------- */
+
+__attribute__((noinline)) static int enter_slowly(
+	struct weft_worker *worker, struct weft_stack *stack, struct weft_checkpoint *checkpoint)
+{
+	tell_orders(worker, stack, checkpoint);
 	if (weft_stack_has_news(stack)) {
 		int code = weft_stack_look(stack);
 
@@ -210,6 +311,19 @@ int weft_checkpoint_enter(void)
 	return 0;
 }
 
+int weft_checkpoint_enter(struct weft_checkpoint *checkpoint)
+{
+	struct weft_worker *worker = weft_worker_current();
+	struct weft_stack *stack;
+
+	if (weft_unlikely(!worker))
+		return weft_load_relaxed(&weft_forked) ? -EOWNERDEAD : 0;
+	stack = worker->stack;
+	if (weft_likely(!weft_stack_has_news(stack) && --stack->budget > 0))
+		return 0;
+	return enter_slowly(worker, stack, checkpoint);
+}
+
 bool weft_in_forked_child(void)
 {
 	return weft_load_relaxed(&weft_forked);
@@ -220,12 +334,15 @@ int weft_no_task(void)
 	return weft_worker_none();
 }
 
-void weft_checkpoint_finishing(void)
+void weft_checkpoint_finishing(struct weft_checkpoint *checkpoint)
 {
 	struct weft_worker *worker = weft_worker_current();
 
-	if (worker && --worker->stack->budget <= 0)
-		spend(worker, worker->stack, false);
+	if (weft_likely(!worker || --worker->stack->budget > 0))
+		return;
+	if (checkpoint)
+		tell_orders(worker, worker->stack, checkpoint);
+	spend(worker, worker->stack, false);
 }
 
 int weft_pending(void)
@@ -286,7 +403,7 @@ void weft_owner_run_here(struct weft_owner *owner, struct weft_watcher *watcher)
 
 		if (!task || weft_load_relaxed(&task->own.watcher) != watcher)
 			return;
-		weft_checkpoint_finishing();
+		weft_checkpoint_finishing(NULL);
 		weft_owner_look(owner);
 		if (!weft_task_run_here(task, owner, true))
 			return;

@@ -96,6 +96,8 @@ static inline void weft_stack_force_look(struct weft_stack *stack)
 {
 	stack->seen = weft_load_relaxed(&stack->epoch) - 1;
 }
+/* Inside. Tell the orders of the members that the task on top has created. */
+void weft_stack_unstage(struct weft_stack *stack);
 /* After scopes have changed: which is the next to fire. now: the present if the caller knows it, or 0. */
 void weft_stack_scopes_changed(struct weft_stack *stack, weft_ns now);
 

@@ -17,15 +17,31 @@
 struct weft_gate {
 	struct weft_watcher ended; /* a member's own.watcher */
 	/*
-	 * The stack is about to be suspended, or its member has ended; on the stack itself, inside the
-	 * runtime. Its member does not run again before may_run.
+	 * The stack is about to be suspended, or its member, ended, has ended; on the stack itself, inside
+	 * the runtime. Who is suspended does not run again before may_run.
 	 */
-	void (*leave)(struct weft_gate *gate, struct weft_stack *stack);
+	void (*leave)(struct weft_gate *gate, struct weft_stack *stack, struct weft_task *ended);
 	/* The stack has a reason to run. False: not now, the gate resumes it later. Any thread. */
 	bool (*may_run)(struct weft_gate *gate, struct weft_stack *stack);
 	/* Both are members: can other not end before self goes on? */
 	bool (*waits_for)(struct weft_gate *gate, struct weft_task *other, struct weft_task *self);
+	/*
+	 * Of orders in which every checkpoint counts, else NULL. The member on top of the stack comes to
+	 * one; its call is about to return, which may wait; it begins to wait for stack->awaited, or has
+	 * ceased to; a task that was created into the order may join it.
+	 */
+	void (*checkpoint)(struct weft_gate *gate, struct weft_stack *stack);
+	bool (*has_turn)(struct weft_gate *gate, struct weft_stack *stack);
+	void (*awaits)(struct weft_gate *gate, struct weft_stack *stack);
+	void (*join)(struct weft_gate *gate, struct weft_task *member);
 };
+
+/* The member that runs on top of a gated stack; NULL: it hosts another task. */
+struct weft_task *weft_gate_member(const struct weft_stack *stack);
+
+/* For an order that is told of new members at their creator's next checkpoint or end; of those that a member
+ * creates, at once. In a task. */
+void weft_gate_stage(struct weft_task *member);
 
 static inline struct weft_gate *weft_gate_of(const struct weft_task *task)
 {

@@ -124,7 +124,7 @@ static void stack_park(struct weft_worker *worker, struct weft_stack *stack, wef
 	if (until != WEFT_FOREVER)
 		arm(worker, stack, until);
 	if (weft_unlikely(stack->gate != NULL))
-		stack->gate->leave(stack->gate, stack);
+		stack->gate->leave(stack->gate, stack, NULL);
 	weft_worker_suspend(worker, WEFT_AFTER_PARK);
 	if (until != WEFT_FOREVER)
 		disarm(stack);

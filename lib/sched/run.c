@@ -36,6 +36,8 @@ __attribute__((noinline, cold)) static struct weft_worker *close_what_is_open(
 {
 	if (frame->groups)
 		group_left_open(frame->task);
+	if (stack->staged)
+		weft_stack_unstage(stack);
 	frame->scopes = NULL;
 	weft_stack_scopes_changed(stack, 0);
 	if (frame->has_values) {
@@ -93,14 +95,16 @@ static void enter_gate(struct weft_stack *stack, struct weft_task *member)
 
 	if (gate->leave)
 		stack->gate = gate;
+	if (gate->checkpoint)
+		stack->budget = stack->full_budget = 1;
 }
 
-static void leave_gate(struct weft_stack *stack)
+static void leave_gate(struct weft_stack *stack, struct weft_task *member)
 {
 	struct weft_gate *gate = stack->gate;
 
 	stack->gate = NULL;
-	gate->leave(gate, stack);
+	gate->leave(gate, stack, member);
 }
 
 void weft_worker_run(struct weft_worker *worker, struct weft_stack *stack, struct weft_task *task)
@@ -111,12 +115,12 @@ void weft_worker_run(struct weft_worker *worker, struct weft_stack *stack, struc
 	weft_queue_new_batch(&worker->queue);
 	weft_stack_force_look(stack); /* a cancel may have come before it had a stack */
 	stack->deadline = WEFT_FOREVER;
-	stack->budget = WEFT_BUDGET;
+	stack->budget = stack->full_budget = WEFT_BUDGET;
 	if (weft_unlikely(task->flags & WEFT_TASK_ORDERED))
 		enter_gate(stack, task);
 	worker = call(worker, stack, &frame, &status);
 	if (weft_unlikely(stack->gate != NULL))
-		leave_gate(stack);
+		leave_gate(stack, task);
 	weft_task_complete(worker, task, status);
 }
 

@@ -18,7 +18,7 @@ static void give_way(void)
 
 	weft_worker_enter_user(worker);
 	if (weft_unlikely(stack->gate != NULL))
-		stack->gate->leave(stack->gate, stack); /* it may stop gating */
+		stack->gate->leave(stack->gate, stack, NULL); /* it may stop gating */
 	if (weft_unlikely(stack->gate != NULL)) {
 		/* Whoever waits at the gate goes first; then the caller, who waits for nothing. */
 		weft_xchg_acq_rel(&stack->parker.state, WEFT_PARKER_NOTIFIED);
@@ -32,7 +32,8 @@ static void give_way(void)
 
 int weft_yield(void)
 {
-	int rc = weft_checkpoint_enter();
+	WEFT_CHECKPOINT(checkpoint);
+	int rc = weft_checkpoint_enter(&checkpoint);
 
 	if (rc < 0)
 		return rc;
@@ -58,27 +59,30 @@ static int sleep_until(weft_ns when)
 
 int weft_sleep(weft_ns duration)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	int rc;
 
 	if (duration <= 0)
-		return weft_worker_current() ? weft_yield() : weft_checkpoint_enter();
-	rc = weft_checkpoint_enter();
+		return weft_worker_current() ? weft_yield() : weft_checkpoint_enter(&checkpoint);
+	rc = weft_checkpoint_enter(&checkpoint);
 	return rc < 0 ? rc : sleep_until(weft_deadline_from(duration));
 }
 
 int weft_sleep_until(weft_ns when)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	int rc;
 
 	if (when <= weft_now())
 		return weft_sleep(0);
-	rc = weft_checkpoint_enter();
+	rc = weft_checkpoint_enter(&checkpoint);
 	return rc < 0 ? rc : sleep_until(when);
 }
 
 int weft_checkpoint(void)
 {
-	int rc = weft_checkpoint_enter();
+	WEFT_CHECKPOINT(checkpoint);
+	int rc = weft_checkpoint_enter(&checkpoint);
 
 	if (rc < 0)
 		return rc;

@@ -47,6 +47,7 @@ struct weft_stack {
 	_Atomic(uint32_t) epoch;   /* moved by whoever has news for a task on this stack */
 	uint32_t seen;             /* the epoch that has been looked at */
 	int32_t budget;            /* checkpoints left before others get a turn */
+	int32_t full_budget;       /* what it begins with: 1 where every checkpoint matters */
 	uint8_t class;
 	uint8_t reserve;           /* only resumes tasks, never starts one */
 	uint16_t pins;             /* frames on it that must not change worker */
@@ -59,6 +60,9 @@ struct weft_stack {
 	char *host_limit;          /* a task is run in place only above this address */
 	struct weft_gate *gate;    /* of the order whose member runs here, or waits: gate.h */
 	uint64_t arrival;          /* the gate's: when it came to wait there */
+	struct weft_task *const *awaited; /* fellows in the order that the member waits for */
+	size_t awaited_count;
+	struct weft_task *staged;  /* created into an order, and not told to it yet: newest first */
 	struct weft_timer timer;
 	struct weft_worker *timer_home; /* whose wheel the timer is armed on */
 	_Atomic(uintptr_t) edge;         /* what it waits for, for the deadlock walk: edge.c */

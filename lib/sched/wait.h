@@ -22,12 +22,15 @@
 #ifndef WEFT_LIB_SCHED_WAIT_H
 #define WEFT_LIB_SCHED_WAIT_H
 
+#include <stddef.h>
+
 #include <weft/base.h>
 
 #include "base/atomic.h"
 #include "base/list.h"
 #include "base/spin.h"
 
+struct weft_stack;
 struct weft_task;
 
 /*
@@ -47,17 +50,35 @@ struct weft_parker {
 struct weft_parker *weft_parker_self(void);
 
 /*
+ * A checkpoint, from the first line of an [S] call to its return: in a member of an order it may have to wait
+ * for its turn on the way out. Declared at the top of the function that makes it.
+ */
+struct weft_checkpoint {
+	struct weft_stack *turn; /* NULL: nothing to wait for */
+};
+#define WEFT_CHECKPOINT(name)                                                            \
+	struct weft_checkpoint name                                                      \
+		__attribute__((cleanup(weft_checkpoint_leave))) = { 0 }
+
+void weft_checkpoint_wait_for_turn(struct weft_stack *stack);
+static inline void weft_checkpoint_leave(struct weft_checkpoint *checkpoint)
+{
+	if (weft_unlikely(checkpoint->turn != NULL))
+		weft_checkpoint_wait_for_turn(checkpoint->turn);
+}
+
+/*
  * The first line of every [S] call: one checkpoint. Returns 0, or -ECANCELED / -ETIMEDOUT when a
  * cancel or a fired deadline is pending; then the call must return it before any effect. May
  * yield when the fairness budget is spent. In a plain thread: 0. In a forked child: -EOWNERDEAD.
  */
-int weft_checkpoint_enter(void);
+int weft_checkpoint_enter(struct weft_checkpoint *checkpoint);
 
 /*
  * The same for calls that finish something (join, gather, close, cond_wait): spends budget, never
- * fails; the caller asks weft_pending() itself.
+ * fails; the caller asks weft_pending() itself. NULL: in the middle of such a call.
  */
-void weft_checkpoint_finishing(void);
+void weft_checkpoint_finishing(struct weft_checkpoint *checkpoint);
 
 /* Why a call that needs a task cannot be made here: -EPERM, or -EOWNERDEAD in a forked child. */
 int weft_no_task(void);
@@ -117,6 +138,12 @@ int weft_wait_edge_check_all(struct weft_task *const *tasks, size_t n);
 #define WEFT_OWNER_THREAD ((uintptr_t)2)
 #define WEFT_OWNER_FLAGS ((uintptr_t)7)
 int weft_wait_edge_enter_lock(const _Atomic(uintptr_t) *owner_word);
+
+/*
+ * For orders: the caller waits for all of these tasks from now on; 0 of them: no longer. The array stays
+ * until then.
+ */
+void weft_wait_for_fellows(struct weft_task *const *tasks, size_t n);
 
 /* -- a FIFO of waiters under a lock of the feature's ------------------------------------------- */
 

@@ -198,7 +198,7 @@ void weft_worker_suspend(struct weft_worker *worker, enum weft_after after)
 	}
 	worker = weft_worker_current();
 	weft_worker_count_turn(worker);
-	self->budget = WEFT_BUDGET;
+	self->budget = self->full_budget;
 	weft_queue_new_batch(&worker->queue);
 }
 

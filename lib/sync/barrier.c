@@ -92,12 +92,13 @@ static int wait_for_others(struct barrier *b)
 
 int weft_barrier_wait(struct weft_barrier *barrier)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct barrier *b = barrier_of(barrier);
 	int rc;
 
 	if (!barrier || b->n == 0)
 		return -EINVAL;
-	rc = weft_checkpoint_enter();
+	rc = weft_checkpoint_enter(&checkpoint);
 	if (rc < 0)
 		return rc;
 	weft_spin_lock(&b->lock);

@@ -183,12 +183,13 @@ static void unlock_and_wake(struct weft_chan *chan, struct weft_parker *parker)
 
 int weft_chan_send(struct weft_chan *chan, const void *item)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct weft_parker *parker = NULL;
 	int rc;
 
 	if (!chan || !item)
 		return -EINVAL;
-	rc = weft_checkpoint_enter();
+	rc = weft_checkpoint_enter(&checkpoint);
 	if (rc < 0)
 		return rc;
 	weft_spin_lock(&chan->lock);
@@ -205,12 +206,13 @@ int weft_chan_send(struct weft_chan *chan, const void *item)
 
 int weft_chan_recv(struct weft_chan *chan, void *item)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct weft_parker *parker = NULL;
 	int rc;
 
 	if (!chan || !item)
 		return -EINVAL;
-	rc = weft_checkpoint_enter();
+	rc = weft_checkpoint_enter(&checkpoint);
 	if (rc < 0)
 		return rc;
 	weft_spin_lock(&chan->lock);

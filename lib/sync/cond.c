@@ -61,13 +61,14 @@ static int unlock_and_wait(struct cond *c, struct weft_mutex *mutex)
 
 int weft_cond_wait(struct weft_cond *cond, struct weft_mutex *mutex)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	int rc;
 
 	if (!cond || !mutex)
 		return -EINVAL;
 	if (!weft_mutex_is_mine(mutex))
 		return -EPERM;
-	weft_checkpoint_finishing();
+	weft_checkpoint_finishing(&checkpoint);
 	rc = unlock_and_wait(cond_of(cond), mutex);
 	weft_mutex_relock(mutex);
 	return rc;

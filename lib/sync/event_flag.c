@@ -73,13 +73,14 @@ static void withdraw(struct event_flag *f)
 
 int weft_event_flag_wait(struct weft_event_flag *flag)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct event_flag *f = flag_of(flag);
 	struct weft_waiter waiter;
 	int rc;
 
 	if (!flag)
 		return -EINVAL;
-	rc = weft_checkpoint_enter();
+	rc = weft_checkpoint_enter(&checkpoint);
 	if (rc < 0)
 		return rc;
 	if (weft_load_acquire(&f->state) & SET) { /* EF1 */

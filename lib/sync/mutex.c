@@ -123,13 +123,14 @@ static int lock_slow(struct mutex *m, uintptr_t self)
 
 int weft_mutex_lock(struct weft_mutex *mutex)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct mutex *m = mutex_of(mutex);
 	uintptr_t self, owner = 0;
 	int rc;
 
 	if (!mutex)
 		return -EINVAL;
-	rc = weft_checkpoint_enter();
+	rc = weft_checkpoint_enter(&checkpoint);
 	if (rc < 0)
 		return rc;
 	self = weft_owner_self();

@@ -197,13 +197,14 @@ static int lock_slow(struct rwlock *rw, uintptr_t self, bool writes)
 
 static int lock(struct weft_rwlock *rwlock, bool writes)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct rwlock *rw = rwlock_of(rwlock);
 	uintptr_t self, word;
 	int rc;
 
 	if (!rwlock)
 		return -EINVAL;
-	rc = weft_checkpoint_enter();
+	rc = weft_checkpoint_enter(&checkpoint);
 	if (rc < 0)
 		return rc;
 	self = weft_owner_self();

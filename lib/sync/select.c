@@ -475,13 +475,14 @@ static ssize_t select_one(struct select *s, weft_ns timeout, weft_ns until)
 
 ssize_t weft_select(struct weft_case *cases, size_t n, weft_ns timeout)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	weft_ns until = weft_deadline_from(timeout);
 	int rc = check(cases, n);
 	struct select s;
 	ssize_t chosen;
 
 	if (rc == 0)
-		rc = weft_checkpoint_enter();
+		rc = weft_checkpoint_enter(&checkpoint);
 	if (rc == 0 && has_fd_outside_task(cases, n))
 		rc = weft_no_task();
 	if (rc == 0 && timeout == WEFT_FOREVER && waits_for_itself(cases, n))

@@ -136,12 +136,13 @@ static int acquire_slow(struct sem *s, unsigned n)
 
 int weft_sem_acquire(struct weft_sem *sem, unsigned n)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	uint64_t state;
 	int rc;
 
 	if (!sem)
 		return -EINVAL;
-	rc = weft_checkpoint_enter();
+	rc = weft_checkpoint_enter(&checkpoint);
 	if (rc < 0 || n == 0)
 		return rc;
 	if (weft_likely(take(sem_of(sem), n, &state)))

@@ -588,3 +588,267 @@ Test(order, misuse_has_clear_errors)
 	cr_assert_eq(weft_join(task), -EPERM);
 	weft_order_release(order);
 }
+
+/* -- TURN -------------------------------------------------------------------------------------- */
+
+enum { TURNS = 4 };
+static struct weft_event_flag never;
+
+/* Calls that wait, calls that do not, calls that fail: each is one checkpoint. */
+static void some_call(intptr_t member, int segment, bool vary)
+{
+	static _Thread_local unsigned coin;
+	char byte;
+
+	/* which call it is follows from the member; whether it has to wait does not matter */
+	switch ((member + segment) % 6) {
+	case 0:
+		weft_sleep(vary ? (weft_ns)(++coin * 7919 % 200) * 1000 : WEFT_MS(1));
+		break;
+	case 1:
+		weft_checkpoint();
+		break;
+	case 2:
+		weft_yield();
+		break;
+	case 3:
+		cr_assert_eq(weft_read(-1, &byte, 1), -EBADF);
+		break;
+	case 4:
+		cr_assert_eq(weft_join(weft_create_task(vary && coin++ % 2 ? outsider : outsider,
+				     &(int){ 0 })),
+			0);
+		break;
+	case 5:
+		weft_join(weft_create_task(succeed, NULL));
+		break;
+	}
+}
+
+static int take_turns(void *arg)
+{
+	intptr_t me = (intptr_t)arg;
+
+	for (int segment = 0; segment < TURNS; segment++) {
+		cr_assert_eq(inside++, 0, "two members at once");
+		record((int)me);
+		cr_assert_eq(--inside, 0);
+		some_call(me, segment, true);
+	}
+	return 0;
+}
+
+static int turn(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_TURN);
+	create_all(take_turns);
+	join_all();
+	cr_assert_eq(traced, TURNS * MEMBERS);
+	for (int i = 0; i < traced; i++)
+		cr_assert_eq(trace[i], i % MEMBERS, "at %d: member %d", i, trace[i]);
+	return 0;
+}
+
+Test(order, turn_goes_round_whether_calls_wait_or_not)
+{
+	run_on_1_2_4(turn);
+	cr_assert_eq(run_with(8, turn, NULL), 0);
+}
+
+static int three_lines(void *arg)
+{
+	for (int segment = 0; segment < 3; segment++) {
+		record((int)(intptr_t)arg * 10 + segment);
+		weft_sleep(WEFT_MS(30));
+	}
+	return 0;
+}
+
+static int turn_overlaps(void *arg)
+{
+	weft_ns start = weft_now();
+
+	(void)arg;
+	begin(WEFT_ORDER_TURN);
+	for (intptr_t i = 0; i < 20; i++)
+		members[i] = weft_order_create_task(order, three_lines, (void *)i);
+	weft_order_release(order);
+	for (int i = 0; i < 20; i++)
+		cr_assert_eq(weft_join(members[i]), 0);
+	cr_assert_lt(weft_now() - start, WEFT_MS(30) * 20, "waits overlap");
+	for (int i = 0; i < traced; i++)
+		cr_assert_eq(trace[i], i % 20 * 10 + i / 20);
+	return 0;
+}
+
+Test(order, turn_lets_waits_overlap)
+{
+	run_on_1_2_4(turn_overlaps);
+}
+
+/* Members of different lengths, which leave; failures; one that is cancelled. */
+static int as_many_turns_as_its_number(void *arg)
+{
+	for (intptr_t i = 0; i <= (intptr_t)arg; i++) {
+		record((int)(intptr_t)arg);
+		if (weft_sleep(100000) < 0)
+			return -ECANCELED;
+	}
+	return (intptr_t)arg % 2 ? -EIO : 0;
+}
+
+static int turn_leaves(void *arg)
+{
+	int at = 0;
+
+	(void)arg;
+	begin(WEFT_ORDER_TURN);
+	for (intptr_t i = 0; i < 10; i++)
+		members[i] = weft_order_create_task(order, as_many_turns_as_its_number, (void *)i);
+	for (int i = 0; i < 10; i++)
+		cr_assert_eq(weft_join(members[i]), i % 2 ? -EIO : 0);
+	for (int round = 0; round < 10; round++)
+		for (int i = round; i < 10; i++)
+			cr_assert_eq(trace[at++], i);
+	cr_assert_eq(at, traced);
+	weft_order_release(order);
+	return 0;
+}
+
+Test(order, turn_goes_on_without_those_that_have_ended)
+{
+	run_on_1_2_4(turn_leaves);
+}
+
+/* Some wait for fellows, and are passed over meanwhile. */
+static int wait_for_fellows(void *arg)
+{
+	record(100);
+	if (arg)
+		cr_assert_eq(weft_gather(&members[1], 2, NULL, 0), 0);
+	else
+		cr_assert_eq(weft_await(members[1]), 0);
+	record(101);
+	return 0;
+}
+
+static int three_turns(void *arg)
+{
+	for (int segment = 0; segment < 3; segment++) {
+		record((int)(intptr_t)arg);
+		weft_sleep(WEFT_MS(1));
+	}
+	return 0;
+}
+
+static int turn_with(void *gather, const int *expected, int n)
+{
+	begin(WEFT_ORDER_TURN);
+	members[0] = weft_order_create_task(order, wait_for_fellows, gather);
+	members[1] = weft_order_create_task(order, three_turns, (void *)(intptr_t)1);
+	members[2] = weft_order_create_task(order, three_turns, (void *)(intptr_t)2);
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(weft_join(members[i]), 0);
+	weft_order_release(order);
+	cr_assert_eq(traced, n);
+	for (int i = 0; i < n; i++)
+		cr_assert_eq(trace[i], expected[i], "at %d: %d", i, trace[i]);
+	return 0;
+}
+
+static int turn_awaits(void *arg)
+{
+	/* in its fourth turn member 1 ends; then member 2 does, and member 0 goes on */
+	static const int expected[] = { 100, 1, 2, 1, 2, 1, 2, 101 };
+
+	(void)arg;
+	return turn_with(NULL, expected, 8);
+}
+
+static int turn_gathers(void *arg)
+{
+	static const int expected[] = { 100, 1, 2, 1, 2, 1, 2, 101 };
+
+	(void)arg;
+	return turn_with(&members, expected, 8);
+}
+
+Test(order, turn_passes_over_those_that_wait_for_fellows)
+{
+	for (int i = 0; i < 20; i++) {
+		run_on_1_2_4(turn_awaits);
+		run_on_1_2_4(turn_gathers);
+	}
+}
+
+/* Members create members; every run gives the same trace. */
+static int breed(void *arg)
+{
+	intptr_t me = (intptr_t)arg;
+
+	for (int segment = 0; segment < 3; segment++) {
+		record((int)(me * 10 + segment));
+		if (me < 12 && segment == me % 3)
+			weft_release(weft_order_create_task(order, breed, (void *)(me * 2 + 10)));
+		some_call(me, segment, true);
+	}
+	return 0;
+}
+
+static int first_trace[MEMBERS * 4], first_traced;
+
+static int turn_breeds(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_TURN);
+	for (intptr_t i = 0; i < 10; i++)
+		members[i] = weft_order_create_task(order, breed, (void *)i);
+	for (int i = 0; i < 10; i++)
+		weft_join(members[i]);
+	weft_join(weft_order_create_task(order, take_turns, (void *)(intptr_t)1));
+	weft_order_release(order);
+	return 0;
+}
+
+Test(order, turn_gives_the_same_trace_in_every_run)
+{
+	for (int run = 0; run < 10; run++) {
+		for (unsigned workers = 1; workers <= 8; workers *= 2) {
+			cr_assert_eq(run_with(workers, turn_breeds, NULL), 0);
+			if (first_traced == 0) {
+				first_traced = traced;
+				memcpy(first_trace, trace, sizeof(trace));
+			}
+			cr_assert_eq(traced, first_traced);
+			cr_assert_arr_eq(trace, first_trace, (size_t)traced * sizeof(int));
+		}
+	}
+}
+
+static int wait_for_good(void *arg)
+{
+	(void)arg;
+	return weft_event_flag_wait(&never);
+}
+
+static int turn_cancelled(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_TURN);
+	members[0] = weft_order_create_task(order, wait_for_good, NULL);
+	members[1] = weft_order_create_task(order, three_turns, (void *)(intptr_t)1);
+	weft_sleep(WEFT_MS(5));
+	cr_assert_eq(traced, 1, "all wait for the one whose turn it is");
+	weft_cancel(members[0]);
+	cr_assert_eq(weft_join(members[0]), -ECANCELED);
+	cr_assert_eq(weft_join(members[1]), 0);
+	cr_assert_eq(traced, 3);
+	weft_order_release(order);
+	return 0;
+}
+
+Test(order, turn_waits_for_the_member_whose_turn_it_is)
+{
+	run_on_1_2_4(turn_cancelled);
+}
