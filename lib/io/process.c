@@ -86,7 +86,8 @@ static int wait_for_end(int fd, pid_t pid, int *status, int options)
 
 int weft_waitpid(pid_t pid, int *status, int options)
 {
-	int rc = weft_io_enter(), fd;
+	WEFT_CHECKPOINT(checkpoint);
+	int rc = weft_io_enter(&checkpoint), fd;
 
 	if (rc == 0)
 		rc = reap(pid, status, options);

@@ -550,12 +550,13 @@ static int wait_for_arrival(struct request *request)
 
 int weft_signal_wait(const sigset_t *set, siginfo_t *info_or_null)
 {
+	WEFT_CHECKPOINT(checkpoint);
 	struct request request = {.set = set ? bits_of(set) : 0};
 	int rc;
 
 	if (!request.set)
 		return -EINVAL;
-	rc = weft_io_enter();
+	rc = weft_io_enter(&checkpoint);
 	if (rc == 0)
 		rc = own(weft_io_current(), request.set);
 	if (rc == 0)
