@@ -16,6 +16,7 @@ FEATURES = ('io', 'compose', 'sync', 'order', 'blocking', 'observe')
 WAIST = ('sched/wait.h', 'sched/task.h', 'io/op.h')
 ALLOWED = {
     # (file or folder, header): why
+    ('order', 'sched/gate.h'): 'an order lets the stacks of its members pass, or holds them',
     ('io', 'sched/backend.h'): 'the contract with the engine that every backend fulfils',
     ('compose', 'sched/frame.h'): 'scopes and groups belong to the frame of the running task',
     ('io', 'sched/submit.h'): 'how an I/O call reaches a ring',
