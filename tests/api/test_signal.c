@@ -209,6 +209,28 @@ Test(signal, each_arrival_is_for_one_waiter_in_order)
 	cr_assert_eq(run_with(1, wait_in_line, NULL), 0);
 }
 
+static int wait_for_different_ones(void *arg)
+{
+	int usr1 = SIGUSR1, usr2 = SIGUSR2;
+
+	(void)arg;
+	own(SIGUSR1, SIGUSR2);
+	struct weft_task *first = weft_create_task(task_that_waits, &usr1);
+	struct weft_task *second = weft_create_task(task_that_waits, &usr2);
+	weft_sleep(WEFT_MS(1));
+	raise(SIGUSR2);
+	cr_assert_eq(weft_join(second), SIGUSR2);
+	cr_assert_eq(weft_status(first), -EINPROGRESS, "that was not for the first");
+	raise(SIGUSR1);
+	cr_assert_eq(weft_join(first), SIGUSR1);
+	return 0;
+}
+
+Test(signal, goes_to_who_waits_for_it)
+{
+	run_on_1_2_4(wait_for_different_ones);
+}
+
 static int cancel_against_arrival(void *arg)
 {
 	int usr1 = SIGUSR1;

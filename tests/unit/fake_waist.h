@@ -39,6 +39,7 @@ static struct fake_thread fake_threads[FAKE_THREADS];
 static _Atomic(uint32_t) fake_anonymous = FAKE_THREADS * 3 / 4;
 static __thread struct fake_thread *fake_me;
 static bool fake_slow_grant; /* let the waiter run before the granter has unlocked */
+static bool fake_slow_leave; /* let others run between a waiter's leave and its return */
 static pthread_mutex_t fake_edges = PTHREAD_MUTEX_INITIALIZER;
 
 static struct fake_thread *fake_self(void)
@@ -193,6 +194,8 @@ int weft_waitq_wait(struct weft_spin *lock, struct weft_waitq *queue,
 				waiter->queued = 0;
 			}
 			weft_spin_unlock(lock);
+			for (int i = 0; fake_slow_leave && i < 20; i++)
+				sched_yield();
 			return mine ? pending : 0;
 		}
 		weft_park(until);

@@ -102,6 +102,7 @@ Test(barrier, lets_go_neither_early_nor_late_while_some_give_up, .timeout = 30)
 {
 	struct fake_start *threads[PLAYERS];
 
+	fake_slow_leave = true;
 	weft_barrier_init(&barrier, PARTY);
 	for (unsigned i = 0; i < PLAYERS; i++)
 		threads[i] = fake_start(i, true, arrive_until_over, NULL);
