@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include "io/fd.h"
 #include "io/sys.h"
@@ -187,6 +188,33 @@ static int64_t refuse_offset(const struct weft_op *op, struct weft_fd *entry)
 	if (state == OPENED)
 		state = kind_look(entry, op->fd) & STATE;
 	return state == STREAM ? weft_sys_has_position(op->fd) : -EAGAIN;
+}
+
+int64_t weft_at_once_move_begin(const struct weft_op *op, struct weft_fd *entry)
+{
+	if ((kind_of(entry, op->fd) & STATE) == STREAM)
+		return -1;
+	return weft_sys_position(op->fd);
+}
+
+static int64_t wanted(const struct weft_op *op)
+{
+	const struct iovec *iov = (const struct iovec *)(uintptr_t)op->addr;
+	int64_t sum = 0;
+
+	if (op->code != IORING_OP_WRITEV)
+		return op->len;
+	for (uint32_t i = 0; i < op->len; i++)
+		sum += (int64_t)iov[i].iov_len; /* fits: the kernel has taken it */
+	return sum;
+}
+
+void weft_at_once_move_end(const struct weft_op *op, int64_t before, int64_t written)
+{
+	if (before < 0 || written <= 0 || written == wanted(op))
+		return;
+	if (weft_sys_position(op->fd) == before)
+		weft_sys_set_position(op->fd, before + written);
 }
 
 /* -- names and attributes ---------------------------------------------------------------------- */

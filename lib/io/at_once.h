@@ -41,6 +41,19 @@ static inline bool weft_at_once_may(const struct weft_op *op)
 #define WEFT_AT_ONCE_POLL INT64_C(-1)
 int64_t weft_at_once(struct weft_op *op, struct weft_fd *entry, int64_t *done);
 
+/*
+ * A ring that has written some bytes and then meets an error (a full disk) leaves the file's position where
+ * it was, and the next write would go over them. So a write at the position begins with begin: what
+ * end is to be given, -1 where there is no position.
+ */
+static inline bool weft_at_once_moves(const struct weft_op *op)
+{
+	return (op->code == IORING_OP_WRITE || op->code == IORING_OP_WRITEV) &&
+	       op->off == UINT64_MAX;
+}
+int64_t weft_at_once_move_begin(const struct weft_op *op, struct weft_fd *entry);
+void weft_at_once_move_end(const struct weft_op *op, int64_t before, int64_t written);
+
 /* entry is a descriptor new from the kernel: a socket, or what weft_openat got for those flags. */
 void weft_at_once_socket(struct weft_fd *entry);
 void weft_at_once_opened(struct weft_fd *entry, int flags);

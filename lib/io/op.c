@@ -137,6 +137,8 @@ static bool answer_at_once(
 static int submit_and_wait(
 	struct weft_op *op, struct weft_fd *entry, struct interference *why)
 {
+	bool moves = entry && weft_at_once_moves(op);
+	int64_t before = moves ? weft_at_once_move_begin(op, entry) : -1;
 	int rc;
 
 	op->cancel_sent = 0;
@@ -148,6 +150,8 @@ static int submit_and_wait(
 	if (weft_unlikely(entry && weft_fd_closing(entry))) /* FD2 */
 		weft_io_cancel(op);
 	wait_until_done(op, why);
+	if (moves)
+		weft_at_once_move_end(op, before, op->result);
 	return restarts(op->result) ? -EINTR : op->result;
 }
 

@@ -5,6 +5,8 @@
 #include "helper.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -43,6 +45,41 @@ static int read_what_was_written(void *arg)
 Test(io_file, reads_and_writes_at_its_position)
 {
 	run_on_1_2_4(read_what_was_written);
+}
+
+enum { ROOM = 50000 };
+
+static int fill_up(void *arg)
+{
+	static char buf[2 * ROOM];
+	struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
+	int fd = make_file();
+	size_t done;
+
+	(void)arg;
+	cr_assert_eq(weft_write_full(fd, buf, sizeof(buf), &done), -EFBIG);
+	cr_assert_eq(done, ROOM);
+	cr_assert_eq(lseek(fd, 0, SEEK_CUR), ROOM, "what was written is not written over");
+	cr_assert_eq(ftruncate(fd, 0), 0);
+	cr_assert_eq(lseek(fd, 1, SEEK_SET), 1);
+	cr_assert_eq(weft_writev(fd, &iov, 1), ROOM - 1);
+	cr_assert_eq(weft_writev(fd, &iov, 1), -EFBIG);
+	cr_assert_eq(lseek(fd, 0, SEEK_CUR), ROOM);
+	cr_assert_eq(weft_close(fd), 0);
+	return 0;
+}
+
+Test(io_file, what_does_not_fit_is_told_once_what_fits_is_written)
+{
+	struct rlimit before, limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = before;
+	limit.rlim_cur = ROOM;
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	run_on_1_2_4(fill_up);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
 }
 
 static int use_offsets(void *arg)
