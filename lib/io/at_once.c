@@ -177,6 +177,23 @@ static int64_t read_at_once(struct weft_op *op, struct weft_fd *entry, int64_t *
 	return got == -EOPNOTSUPP ? -EAGAIN : got;
 }
 
+bool weft_at_once_on_disk(const struct weft_op *op, const struct weft_fd *entry)
+{
+	uint32_t state = weft_load_relaxed(&((struct weft_fd *)entry)->kind) & STATE;
+
+	switch (op->code) {
+	case IORING_OP_READ:
+	case IORING_OP_WRITE:
+	case IORING_OP_READV:
+	case IORING_OP_WRITEV:
+		return state == SLOW || state == FILE_ || state == OPENED;
+	case IORING_OP_FSYNC:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* A backend ignores the offset where there is no position. */
 static int64_t refuse_offset(const struct weft_op *op, struct weft_fd *entry)
 {

@@ -54,6 +54,13 @@ static inline bool weft_at_once_moves(const struct weft_op *op)
 int64_t weft_at_once_move_begin(const struct weft_op *op, struct weft_fd *entry);
 void weft_at_once_move_end(const struct weft_op *op, int64_t before, int64_t written);
 
+/*
+ * It did not come about at once, and as far as we know a disk has to do it: then it should begin now. An
+ * entry to the kernel of its own is little beside its time, and at a depth of 32 the disk would
+ * stand idle while a batch is gathered.
+ */
+bool weft_at_once_on_disk(const struct weft_op *op, const struct weft_fd *entry);
+
 /* entry is a descriptor new from the kernel: a socket, or what weft_openat got for those flags. */
 void weft_at_once_socket(struct weft_fd *entry);
 void weft_at_once_opened(struct weft_fd *entry, int flags);

@@ -142,6 +142,7 @@ static int submit_and_wait(
 	int rc;
 
 	op->cancel_sent = 0;
+	op->starts_device = entry && weft_at_once_on_disk(op, entry);
 	op->parker = weft_parker_self();
 	weft_store_relaxed(&op->done, 0);
 	rc = weft_io_submit(op);

@@ -34,7 +34,8 @@ struct weft_op {
 	int32_t result;          /* of the final completion */
 	_Atomic(uint32_t) done;  /* OP1: release by the reaper, acquire by the waiter */
 	uint32_t slot;           /* the backend's table */
-	uint32_t cancel_sent;
+	uint16_t cancel_sent;
+	uint16_t starts_device;  /* a disk is to begin with it: not to wait for a batch */
 	struct weft_parker *parker;
 	struct weft_worker *home; /* whose ring */
 };

@@ -18,6 +18,8 @@ int weft_io_submit(struct weft_op *op)
 	weft_worker_enter_user(worker);
 	op->home = worker;
 	rc = worker->backend->submit(worker->backend_state, op);
+	if (op->starts_device)
+		worker->backend->flush(worker->backend_state);
 	weft_count(&worker->counters.io_submitted);
 	weft_worker_leave(worker, false);
 	return rc;
