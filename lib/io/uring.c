@@ -66,8 +66,8 @@ enum {
 
 /* user_data of what is not an operation: no slot has such a number. */
 #define USER_WAKE UINT64_C(0xffffffff)
-#define USER_CANCEL UINT64_C(0xfffffffe)
 #define USER_TIMEOUT UINT64_C(0xfffffffd)
+#define CANCEL_OF UINT64_C(0x80000000) /* that operation's, with this added */
 
 /* -- into the kernel --------------------------------------------------------------------------- */
 
@@ -176,7 +176,7 @@ static bool queue_cancel(struct ring *ring, uint32_t index)
 	sqe->opcode = IORING_OP_ASYNC_CANCEL;
 	sqe->fd = -1;
 	sqe->addr = slot_user_data(ring, index);
-	sqe->user_data = USER_CANCEL;
+	sqe->user_data = sqe->addr | CANCEL_OF;
 	entry_queue(ring);
 	return true;
 }
@@ -378,6 +378,23 @@ static unsigned complete_op(struct ring *ring, uint32_t index, const struct io_u
 	return end_op(ring, index, cqe->flags & IORING_CQE_F_NOTIF ? op->result : cqe->res);
 }
 
+/*
+ * The kernel has not found what to cancel. If it is not over, it was on its way from one place in there to
+ * another, where it would stay: ask again. (Not for what is sent without a copy, see Two.)
+ */
+static void cancel_again(struct ring *ring, uint64_t user_data)
+{
+	uint32_t index = (uint32_t)user_data;
+	const struct slot *slot;
+
+	if (index >= ring->slot_count)
+		return;
+	slot = &ring->slots[index];
+	if (slot->op && slot->generation == user_data >> 32 && !slot->detour &&
+		slot->op->code != IORING_OP_SEND_ZC)
+		cancel_slot(ring, index);
+}
+
 /* 1 when an operation was delivered. */
 static unsigned complete_one(struct ring *ring, const struct io_uring_cqe *cqe)
 {
@@ -392,8 +409,12 @@ static unsigned complete_one(struct ring *ring, const struct io_uring_cqe *cqe)
 	}
 	if (user_data == USER_WAKE)
 		ring->wake_posted = false;
-	else if (user_data != USER_CANCEL && user_data != USER_TIMEOUT)
+	else if (user_data == USER_TIMEOUT)
+		return 0;
+	else if (!(user_data & CANCEL_OF))
 		weft_add_relaxed(&ring->strays, 1);
+	else if (weft_unlikely(cqe->res == -ENOENT))
+		cancel_again(ring, user_data & ~CANCEL_OF);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <weft/base.h>
@@ -201,6 +202,43 @@ Test(uring, cancel_that_comes_too_late_does_nothing)
 	cr_assert_eq(finish(&op), 0);
 	uring->cancel(ring, &op);
 	cr_assert(!uring->has_work(ring));
+}
+
+/* A unix listener whose backlog is full, so that who connects to it waits; its address is in *address. */
+static int make_full_listener(struct sockaddr_un *address, socklen_t *len)
+{
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), fd;
+
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	*len = sizeof(sa_family_t); /* the kernel finds a name */
+	cr_assert_eq(bind(listener, (struct sockaddr *)address, *len), 0);
+	cr_assert_eq(listen(listener, 0), 0);
+	*len = sizeof(*address);
+	cr_assert_eq(getsockname(listener, (struct sockaddr *)address, len), 0);
+	do {
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	} while (connect(fd, (struct sockaddr *)address, *len) == 0);
+	close(fd);
+	return listener;
+}
+
+Test(uring, cancel_ends_what_the_kernel_has_not_found_a_place_for_yet)
+{
+	struct sockaddr_un address;
+	struct weft_op op;
+	socklen_t len;
+	int listener = make_full_listener(&address, &len);
+
+	for (int i = 0; i < 100; i++) {
+		op = transfer_op(IORING_OP_CONNECT, socket(AF_UNIX, SOCK_STREAM, 0), &address, 0);
+		op.off = len;
+		submit(&op);
+		uring->cancel(ring, &op); /* in one go with it */
+		finish(&op);
+		cr_assert(op.result == -ECANCELED || op.result == -EINTR, "%d", op.result);
+		close(op.fd);
+	}
+	close(listener);
 }
 
 Test(uring, cancel_fd_ends_that_descriptors_operations_and_no_other)
