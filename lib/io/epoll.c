@@ -62,7 +62,7 @@ enum {
 #define BELL (-1)
 
 struct epoll {
-	struct weft_watches watches;
+	struct weft_fd_watches watches;
 	struct weft_errands errands;
 	struct weft_bell bell;
 	struct weft_slots slots;
@@ -159,7 +159,7 @@ static bool plainly_receives(const struct weft_op *op)
 
 /* Make the calls; remember what the answer says about the descriptor. */
 static int64_t attempt(
-	const struct weft_op *op, struct weft_watch *watch, uint64_t *progress)
+	const struct weft_op *op, struct weft_fd_watch *watch, uint64_t *progress)
 {
 	int64_t rc = weft_op_attempt(op, progress);
 
@@ -173,7 +173,7 @@ static int64_t attempt(
 }
 
 /* Nobody waits for it already, and it is not known to be in vain. */
-static bool worth_an_attempt(const struct weft_op *op, struct weft_watch *watch)
+static bool worth_an_attempt(const struct weft_op *op, struct weft_fd_watch *watch)
 {
 	if (!watch || is_poll(op))
 		return true;
@@ -211,7 +211,7 @@ static void wait_for_event(struct epoll *ep, struct weft_slot *slot)
 
 	if (!weft_load_relaxed(&slot->watch->added))
 		note_watcher(ep, fd);
-	registered(ep, slot, weft_watch_add(&ep->watches, slot->watch, fd));
+	registered(ep, slot, weft_fd_watch_add(&ep->watches, slot->watch, fd));
 }
 
 static void verify_chunk(
@@ -221,7 +221,7 @@ static void verify_chunk(
 		struct weft_slot *slot = &chunk->slots[__builtin_ctzll(due)];
 
 		registered(ep, slot,
-			weft_watch_verify(&ep->watches, slot->watch, slot->op->fd));
+			weft_fd_watch_verify(&ep->watches, slot->watch, slot->op->fd));
 	}
 }
 
@@ -245,7 +245,7 @@ static void verify_some(struct epoll *ep, weft_ns now)
 
 static unsigned let_try(struct epoll *ep, struct weft_slot *slot)
 {
-	struct weft_watch *watch = slot->watch;
+	struct weft_fd_watch *watch = slot->watch;
 	int64_t rc;
 
 	if (slot->errand || !(is_poll(slot->op) || watch->ready & direction(slot->op)))
@@ -261,7 +261,7 @@ static unsigned let_try(struct epoll *ep, struct weft_slot *slot)
 	return 1;
 }
 
-static unsigned let_all_try(struct epoll *ep, struct weft_watch *watch)
+static unsigned let_all_try(struct epoll *ep, struct weft_fd_watch *watch)
 {
 	struct weft_node *node = watch->waiting.head, *next;
 	unsigned delivered = 0;
@@ -275,11 +275,11 @@ static unsigned let_all_try(struct epoll *ep, struct weft_watch *watch)
 
 static unsigned look_at_event(struct epoll *ep, const struct epoll_event *event)
 {
-	struct weft_watch *watch;
+	struct weft_fd_watch *watch;
 
 	if (event->data.fd == BELL)
 		return 0; /* edge-triggered: what it counts is of no interest */
-	watch = weft_watch_find(&ep->watches, event->data.fd);
+	watch = weft_fd_watch_find(&ep->watches, event->data.fd);
 	if (event->events & IN_EVENTS)
 		watch->ready |= WEFT_READY_IN;
 	if (event->events & OUT_EVENTS)
@@ -289,7 +289,7 @@ static unsigned look_at_event(struct epoll *ep, const struct epoll_event *event)
 	if (!weft_list_empty(&watch->waiting))
 		return let_all_try(ep, watch);
 	if (weft_load_relaxed(&watch->added) && ++watch->unwanted > 1)
-		weft_watch_remove(&ep->watches, watch, event->data.fd);
+		weft_fd_watch_remove(&ep->watches, watch, event->data.fd);
 	return 0;
 }
 
@@ -328,17 +328,17 @@ static void prefetch_ahead(struct epoll *ep)
 {
 	const struct epoll_event *event = &ep->events[ep->event_next];
 	uint32_t left = weft_load_relaxed(&ep->events_left);
-	const struct weft_watch *watch;
+	const struct weft_fd_watch *watch;
 	const struct weft_node *first;
 
 	if (left > 6 && event[6].data.fd != BELL)
-		__builtin_prefetch(weft_watch_find(&ep->watches, event[6].data.fd), 1);
+		__builtin_prefetch(weft_fd_watch_find(&ep->watches, event[6].data.fd), 1);
 	if (left > 4 && event[4].data.fd != BELL) {
-		watch = weft_watch_find(&ep->watches, event[4].data.fd);
+		watch = weft_fd_watch_find(&ep->watches, event[4].data.fd);
 		__builtin_prefetch(watch->waiting.head, 1);
 	}
 	if (left > 2 && event[2].data.fd != BELL) {
-		watch = weft_watch_find(&ep->watches, event[2].data.fd);
+		watch = weft_fd_watch_find(&ep->watches, event[2].data.fd);
 		first = watch->waiting.head;
 		if (first)
 			__builtin_prefetch(weft_container_of(first, struct weft_slot, node)->op, 1);
@@ -382,7 +382,7 @@ static void know_runtime(struct epoll *ep)
 }
 
 /* It was attempted, or that would have been in vain: it needs a slot. */
-static int begin(struct epoll *ep, struct weft_op *op, struct weft_watch *watch,
+static int begin(struct epoll *ep, struct weft_op *op, struct weft_fd_watch *watch,
 	uint64_t progress, bool on_pool)
 {
 	struct weft_slot *slot = weft_slot_take(&ep->slots, op);
@@ -403,7 +403,7 @@ static int begin(struct epoll *ep, struct weft_op *op, struct weft_watch *watch,
 static int epoll_submit(void *state, struct weft_op *op)
 {
 	const struct weft_op_row *row = weft_op_row(op->code);
-	struct weft_watch *watch = NULL;
+	struct weft_fd_watch *watch = NULL;
 	struct epoll *ep = state;
 	uint64_t progress = 0;
 	int64_t rc = -EAGAIN;
@@ -415,7 +415,7 @@ static int epoll_submit(void *state, struct weft_op *op)
 		return 0;
 	}
 	if (op->fd >= 0) {
-		watch = weft_watch_get(&ep->watches, op->fd);
+		watch = weft_fd_watch_get(&ep->watches, op->fd);
 		if (weft_unlikely(!watch))
 			return -ENOMEM;
 	}
@@ -452,7 +452,7 @@ static int epoll_cancel(void *state, struct weft_op *op)
 static int epoll_cancel_fd(void *state, int fd)
 {
 	struct epoll *ep = state;
-	struct weft_watch *watch = weft_watch_find(&ep->watches, fd);
+	struct weft_fd_watch *watch = weft_fd_watch_find(&ep->watches, fd);
 	struct weft_node *node = watch ? watch->waiting.head : NULL, *next;
 
 	for (; node; node = next) {
@@ -466,7 +466,7 @@ static void epoll_forget_fd(void *state, int fd)
 {
 	struct epoll *ep = state;
 
-	weft_watch_forget(&ep->watches, fd);
+	weft_fd_watch_forget(&ep->watches, fd);
 }
 
 static void epoll_flush(void *state)
@@ -550,7 +550,7 @@ static int epoll_open(void *state, unsigned entries, unsigned flags)
 	(void)entries;
 	(void)flags;
 	ep->errands.bell = &ep->bell;
-	rc = weft_watches_open(&ep->watches);
+	rc = weft_fd_watches_open(&ep->watches);
 	if (rc < 0)
 		return rc;
 	rc = weft_bell_open(&ep->bell);
@@ -566,7 +566,7 @@ static int epoll_open(void *state, unsigned entries, unsigned flags)
 close_bell:
 	weft_bell_close(&ep->bell);
 close_watches:
-	weft_watches_close(&ep->watches);
+	weft_fd_watches_close(&ep->watches);
 	return rc;
 }
 
@@ -579,7 +579,7 @@ static void epoll_close(void *state)
 		epoll_reap(ep);
 	}
 	weft_bell_close(&ep->bell);
-	weft_watches_close(&ep->watches);
+	weft_fd_watches_close(&ep->watches);
 	weft_slots_finish(&ep->slots);
 }
 

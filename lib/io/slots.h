@@ -18,12 +18,12 @@
 #include "sched/backend.h"
 
 struct weft_errand;
-struct weft_watch;
+struct weft_fd_watch;
 
 struct weft_slot {
 	struct weft_node node; /* on its descriptor's list; next alone: free */
 	struct weft_op *op;    /* NULL: free */
-	struct weft_watch *watch;   /* NULL: of no descriptor */
+	struct weft_fd_watch *watch;   /* NULL: of no descriptor */
 	struct weft_errand *errand; /* a pool thread makes it; NULL: it waits for an event */
 	uint64_t progress;          /* of a receive that wants everything */
 	uint32_t index;

@@ -12,23 +12,23 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int weft_watches_open(struct weft_watches *watches)
+int weft_fd_watches_open(struct weft_fd_watches *watches)
 {
 	watches->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	return watches->epoll_fd < 0 ? -errno : 0;
 }
 
-void weft_watches_close(struct weft_watches *watches)
+void weft_fd_watches_close(struct weft_fd_watches *watches)
 {
 	close(watches->epoll_fd);
 	for (unsigned i = 0; i < WEFT_FD_SEGMENTS; i++)
 		free(weft_load_relaxed(&watches->segment[i]));
 }
 
-struct weft_watch *weft_watch_make(struct weft_watches *watches, int fd)
+struct weft_fd_watch *weft_fd_watch_make(struct weft_fd_watches *watches, int fd)
 {
 	unsigned segment = weft_fd_segment_of(fd);
-	struct weft_watch *entries = calloc(weft_fd_segment_length(segment), sizeof(*entries));
+	struct weft_fd_watch *entries = calloc(weft_fd_segment_length(segment), sizeof(*entries));
 
 	if (!entries)
 		return NULL;
@@ -40,7 +40,7 @@ struct weft_watch *weft_watch_make(struct weft_watches *watches, int fd)
  * 0 or -errno, which stays as it was. Not by libc's function: to a race detector that would be a use
  * of a descriptor which the program may be closing just now, and then it only fails.
  */
-static int control(struct weft_watches *watches, int what, int fd)
+static int control(struct weft_fd_watches *watches, int what, int fd)
 {
 	struct epoll_event event = {
 		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET,
@@ -65,7 +65,7 @@ static bool drains(int fd)
 	return rc == 0 && protocol == IPPROTO_TCP;
 }
 
-static void is_added(struct weft_watch *watch, int fd)
+static void is_added(struct weft_fd_watch *watch, int fd)
 {
 	watch->drains = drains(fd);
 	watch->unwanted = 0;
@@ -74,7 +74,7 @@ static void is_added(struct weft_watch *watch, int fd)
 
 /* Whichever of the two the set asks for. */
 static int add_or_verify(
-	struct weft_watches *watches, struct weft_watch *watch, int fd, int what, int else_error)
+	struct weft_fd_watches *watches, struct weft_fd_watch *watch, int fd, int what, int else_error)
 {
 	int rc = control(watches, what, fd);
 
@@ -87,28 +87,28 @@ static int add_or_verify(
 	return rc < 0 ? rc : 1;
 }
 
-int weft_watch_add(struct weft_watches *watches, struct weft_watch *watch, int fd)
+int weft_fd_watch_add(struct weft_fd_watches *watches, struct weft_fd_watch *watch, int fd)
 {
 	if (weft_likely(weft_load_relaxed(&watch->added)))
 		return 0;
 	return add_or_verify(watches, watch, fd, EPOLL_CTL_ADD, -EEXIST);
 }
 
-int weft_watch_verify(struct weft_watches *watches, struct weft_watch *watch, int fd)
+int weft_fd_watch_verify(struct weft_fd_watches *watches, struct weft_fd_watch *watch, int fd)
 {
 	return add_or_verify(watches, watch, fd, EPOLL_CTL_MOD, -ENOENT);
 }
 
-void weft_watch_remove(struct weft_watches *watches, struct weft_watch *watch, int fd)
+void weft_fd_watch_remove(struct weft_fd_watches *watches, struct weft_fd_watch *watch, int fd)
 {
 	weft_store_relaxed(&watch->added, 0);
 	control(watches, EPOLL_CTL_DEL, fd);
 }
 
-void weft_watch_forget(struct weft_watches *watches, int fd)
+void weft_fd_watch_forget(struct weft_fd_watches *watches, int fd)
 {
-	struct weft_watch *watch = weft_watch_find(watches, fd);
+	struct weft_fd_watch *watch = weft_fd_watch_find(watches, fd);
 
 	if (watch && weft_load_relaxed(&watch->added))
-		weft_watch_remove(watches, watch, fd);
+		weft_fd_watch_remove(watches, watch, fd);
 }

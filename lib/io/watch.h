@@ -29,9 +29,9 @@
 #include "base/list.h"
 #include "io/fd.h"
 
-enum weft_watch_ready { WEFT_READY_IN = 1, WEFT_READY_OUT = 2 };
+enum weft_fd_watch_ready { WEFT_READY_IN = 1, WEFT_READY_OUT = 2 };
 
-struct weft_watch {
+struct weft_fd_watch {
 	struct weft_list waiting; /* operations, the first to come first */
 	_Atomic(uint8_t) added;
 	uint8_t ready;    /* directions worth an attempt, if added */
@@ -39,43 +39,43 @@ struct weft_watch {
 	bool drains;      /* a short receive has taken everything */
 };
 
-struct weft_watches {
+struct weft_fd_watches {
 	int epoll_fd;
-	_Atomic(struct weft_watch *) segment[WEFT_FD_SEGMENTS];
+	_Atomic(struct weft_fd_watch *) segment[WEFT_FD_SEGMENTS];
 };
 
 /* 0 or -errno. close frees the entries too. */
-int weft_watches_open(struct weft_watches *watches);
-void weft_watches_close(struct weft_watches *watches);
+int weft_fd_watches_open(struct weft_fd_watches *watches);
+void weft_fd_watches_close(struct weft_fd_watches *watches);
 
 /* Make the entries of which fd is one. NULL: out of memory. */
-struct weft_watch *weft_watch_make(struct weft_watches *watches, int fd);
+struct weft_fd_watch *weft_fd_watch_make(struct weft_fd_watches *watches, int fd);
 
 /* The entry of a descriptor >= 0; NULL: nothing of such a number has been watched. */
-static inline struct weft_watch *weft_watch_find(const struct weft_watches *watches, int fd)
+static inline struct weft_fd_watch *weft_fd_watch_find(const struct weft_fd_watches *watches, int fd)
 {
 	unsigned segment = weft_fd_segment_of(fd);
-	struct weft_watch *entries = weft_load_acquire(
-		&((struct weft_watches *)watches)->segment[segment]);
+	struct weft_fd_watch *entries = weft_load_acquire(
+		&((struct weft_fd_watches *)watches)->segment[segment]);
 
 	return entries ? &entries[(size_t)fd - weft_fd_segment_start(segment)] : NULL;
 }
 
 /* The same, but makes it. NULL: out of memory. */
-static inline struct weft_watch *weft_watch_get(struct weft_watches *watches, int fd)
+static inline struct weft_fd_watch *weft_fd_watch_get(struct weft_fd_watches *watches, int fd)
 {
-	struct weft_watch *watch = weft_watch_find(watches, fd);
+	struct weft_fd_watch *watch = weft_fd_watch_find(watches, fd);
 
-	return weft_likely(watch != NULL) ? watch : weft_watch_make(watches, fd);
+	return weft_likely(watch != NULL) ? watch : weft_fd_watch_make(watches, fd);
 }
 
 /* 1: it has just been registered, so its present readiness is going to be reported. 0: it was, as
  * far as is known. -EPERM: it cannot be waited for, a file; or another error. */
-int weft_watch_add(struct weft_watches *watches, struct weft_watch *watch, int fd);
+int weft_fd_watch_add(struct weft_fd_watches *watches, struct weft_fd_watch *watch, int fd);
 /* Have its present readiness reported, whatever was known. 1 or -errno, likewise. */
-int weft_watch_verify(struct weft_watches *watches, struct weft_watch *watch, int fd);
-void weft_watch_remove(struct weft_watches *watches, struct weft_watch *watch, int fd);
+int weft_fd_watch_verify(struct weft_fd_watches *watches, struct weft_fd_watch *watch, int fd);
+void weft_fd_watch_remove(struct weft_fd_watches *watches, struct weft_fd_watch *watch, int fd);
 /* The number is about to be closed, or has a new owner. Any thread; see above. */
-void weft_watch_forget(struct weft_watches *watches, int fd);
+void weft_fd_watch_forget(struct weft_fd_watches *watches, int fd);
 
 #endif
