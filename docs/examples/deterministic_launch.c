@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * deterministic_launch - tasks that overlap, and still print in the same order in each run.
+ * deterministic_launch - tasks that overlap, and still print in the same order in each run, on any number
+ * of workers.
  *
- * With one worker the order comes free of charge: the tasks that one task creates start in
- * the order of their creation, and timers fire by deadline, then by creation. The three
- * waits overlap, so the whole takes as long as one of them.
+ * The members of a TURN order run one at a time, in creation order, and each call that may wait ends a
+ * turn. The three waits overlap, so the whole takes as long as one of them.
  */
 #include <stdio.h>
 
@@ -24,20 +24,21 @@ static int work(void *arg)
 
 static int launch(void *arg)
 {
-	struct weft_group group;
+	struct weft_order *order = weft_order_create(WEFT_ORDER_TURN, "launch");
+	struct weft_task *tasks[3];
+	int status;
 
 	(void)arg;
-	weft_group_begin(&group, 0);
-	weft_group_spawn(&group, work, "A");
-	weft_group_spawn(&group, work, "B");
-	weft_group_spawn(&group, work, "C");
-	return weft_group_join(&group);
+	tasks[0] = weft_order_create_task(order, work, "A");
+	tasks[1] = weft_order_create_task(order, work, "B");
+	tasks[2] = weft_order_create_task(order, work, "C");
+	weft_order_release(order);
+	status = weft_gather(tasks, 3, NULL, 0);
+	weft_release_all(tasks, 3);
+	return status;
 }
 
 int main(void)
 {
-	struct weft_config config = WEFT_CONFIG_INIT;
-
-	config.workers = 1;
-	return weft_run(launch, NULL, &config) < 0;
+	return weft_run(launch, NULL, NULL) < 0;
 }
