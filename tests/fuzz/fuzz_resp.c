@@ -107,6 +107,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 #ifndef WEFT_LIBFUZZER
 
+#include "mutate.h"
+
 static const char *const seeds[] = {
 	"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\na\r\nbc\r\n",
 	"*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n",
@@ -208,39 +210,7 @@ static void check_numbers(void)
 		check_number(n);
 }
 
-static uint64_t random_state = 1;
-
-static uint32_t random_below(uint32_t n)
-{
-	random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)((random_state >> 33) % n);
-}
-
-static size_t mutate(uint8_t *data, size_t n, size_t room)
-{
-	static const char interesting[] = "\r\n*$ -019\"'\\x\xff";
-	uint32_t at = random_below((uint32_t)n);
-	uint32_t len = random_below((uint32_t)(n - at)) + 1;
-
-	switch (random_below(4)) {
-	case 0:
-		data[at] = (uint8_t)interesting[random_below(sizeof(interesting))];
-		return n;
-	case 1:
-		data[at] ^= (uint8_t)(1u << random_below(8));
-		return n;
-	case 2: /* cut a piece out */
-		if (len == n)
-			return n;
-		memmove(data + at, data + at + len, n - at - len);
-		return n - len;
-	default: /* say a piece twice */
-		if (n + len > room)
-			return n;
-		memmove(data + at + len, data + at, n - at);
-		return n + len;
-	}
-}
+static const char interesting[] = "\r\n*$ -019\"'\\x\xff";
 
 int main(int argc, char **argv)
 {
@@ -255,7 +225,7 @@ int main(int argc, char **argv)
 
 		memcpy(data, seed, n);
 		for (uint32_t times = random_below(6); times; times--)
-			n = mutate(data, n, sizeof(data));
+			n = mutate(data, n, sizeof(data), interesting);
 		LLVMFuzzerTestOneInput(data, n);
 	}
 	printf("%lu requests\n", rounds);
