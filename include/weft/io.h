@@ -95,7 +95,9 @@ WEFT_API int weft_connect(int fd, const struct sockaddr *addr, socklen_t len);
 
 /*
  * accept4(2); waits for a connection. addr and len may both be NULL; flags: SOCK_CLOEXEC,
- * SOCK_NONBLOCK. Returns a descriptor, the caller's to close.
+ * SOCK_NONBLOCK. Returns a descriptor, the caller's to close. A listener that other processes accept from
+ * too should have O_NONBLOCK, as weft_listen's have: without io_uring, losing the race for a connection
+ * would otherwise hold up the worker until the next one comes.
  */
 WEFT_API int weft_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags);
 

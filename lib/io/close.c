@@ -60,9 +60,18 @@ static int end_operations(struct weft_fd *entry, int fd, uint64_t *ticket)
 	return weft_fd_close_wait(entry, *ticket);
 }
 
-int weft_io_close(int fd)
+/* By the backend, since closing may have to wait for a disk. Without the means for that, here: a
+ * descriptor is closed whatever happens. */
+static int close_by_backend(int fd)
 {
 	struct weft_op op = {.code = IORING_OP_CLOSE, .fd = fd};
+	int rc = (int)weft_op_run_deaf(&op);
+
+	return rc == -ENOMEM || rc == -EBUSY ? weft_sys_close(fd) : rc;
+}
+
+int weft_io_close(int fd)
+{
 	struct weft_fd *entry;
 	uint64_t ticket;
 	int rc;
@@ -73,12 +82,12 @@ int weft_io_close(int fd)
 	if (rc == -EBADF)
 		return rc;
 	if (rc < 0) /* no memory for its word, so no operation of ours is on it */
-		return (int)weft_op_run_deaf(&op);
+		return close_by_backend(fd);
 	rc = end_operations(entry, fd, &ticket);
 	if (rc < 0)
 		return rc;
 	weft_fd_forget(entry, fd);
-	rc = weft_at_once_closes(entry) ? weft_sys_close(fd) : (int)weft_op_run_deaf(&op);
+	rc = weft_at_once_closes(entry) ? weft_sys_close(fd) : close_by_backend(fd);
 	weft_fd_close_end(entry, ticket);
 	return rc;
 }

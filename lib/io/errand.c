@@ -50,7 +50,7 @@ int weft_errand_start(
 	rc = weft_jobs_submit(jobs, NULL, 1, &errand->job);
 	if (rc < 0) {
 		free(errand);
-		return rc;
+		return rc == -EAGAIN ? -ENOMEM : rc; /* no thread; to an operation -EAGAIN means: wait */
 	}
 	*out = errand;
 	return 0;

@@ -281,6 +281,38 @@ static int use_up_processes(void *arg)
 	return be_alive(NULL);
 }
 
+/* On epoll files are for the pool, and there is no thread to be had. */
+static int use_files_without_threads(void *arg)
+{
+	const rlim_t lifted = soft_limit(RLIMIT_NPROC);
+	char path[] = "/tmp/weft-limits-XXXXXX";
+	int fd = mkstemp(path);
+
+	(void)arg;
+	CHECK(fd >= 0 && unlink(path) == 0);
+	set_soft_limit(RLIMIT_NPROC, 1);
+	CHECK(weft_fsync(fd, 0) == -ENOMEM);
+	CHECK(weft_pwrite(fd, "x", 1, 0) == 1 || weft_pwrite(fd, "x", 1, 0) == -ENOMEM);
+	CHECK(weft_close(fd) == 0); /* that always comes about */
+	CHECK(fcntl(fd, F_GETFD) < 0);
+	set_soft_limit(RLIMIT_NPROC, lifted);
+	return be_alive(NULL);
+}
+
+static int run_files_out_of_processes(void)
+{
+	if (!become_nobody())
+		return SKIP;
+	setenv("WEFT_BACKEND", "epoll", 1);
+	CHECK(try_to_run(1, use_files_without_threads, NULL) == 0);
+	return 0;
+}
+
+Test(limits, files_without_a_thread_give_a_clear_error_and_close)
+{
+	in_a_child(run_files_out_of_processes);
+}
+
 static int run_out_of_processes(void)
 {
 	if (!become_nobody())
