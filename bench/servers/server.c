@@ -36,14 +36,29 @@ static int serve(void *arg)
 		s->listener, s->connection, NULL, server_options.max_connections);
 }
 
-/* Waits for the first signal; later ones find the server stopping already. */
+/*
+ * The first wait takes the signals over, and what that needs: before there are clients, who may take
+ * the last descriptor. 1: one has come already.
+ */
+static int own_signals(struct serving *s)
+{
+	struct weft_scope scope;
+	int rc;
+
+	weft_deadline_begin(&scope, WEFT_MS(10));
+	rc = weft_signal_wait(&s->signals, NULL);
+	weft_scope_end(&scope);
+	return rc == -ETIMEDOUT ? 0 : rc < 0 ? rc : 1;
+}
+
+/* Waits for the first signal; later ones find the server stopping already. A server that could not be
+ * stopped stops at once. */
 static int watch_signals(void *arg)
 {
 	struct serving *s = arg;
 	int rc = weft_signal_wait(&s->signals, NULL);
 
-	if (rc > 0)
-		weft_cancel(s->serve);
+	weft_cancel(s->serve);
 	return rc < 0 ? rc : 0;
 }
 
@@ -66,8 +81,10 @@ static int run(void *arg)
 	struct serving *s = arg;
 	struct weft_task *serving, *watching;
 	char address[128];
-	int rc;
+	int rc = own_signals(s), watch_rc;
 
+	if (rc)
+		return rc < 0 ? rc : 0;
 	s->listener = start_listening(address, sizeof(address));
 	if (s->listener < 0)
 		return s->listener;
@@ -79,10 +96,12 @@ static int run(void *arg)
 	watching = weft_create_task(watch_signals, s);
 	rc = weft_join(serving);
 	weft_cancel(watching);
-	weft_join(watching);
+	watch_rc = weft_join(watching);
 	weft_release(s->serve);
 	weft_close(s->listener);
-	return rc == -ECANCELED ? 0 : rc;
+	if (rc == -ECANCELED)
+		return watch_rc == -ECANCELED ? 0 : watch_rc;
+	return rc;
 }
 
 static int send_all(int fd, const void *buf, size_t n, int flags)

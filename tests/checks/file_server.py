@@ -477,20 +477,24 @@ def check_scarcity(out, program, root):
                                    stdout=subprocess.PIPE, text=True)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    port = int(process.stdout.readline().rsplit(':', 1)[1])
-    socks = [connect(port) for _ in range(150)]
-    for sock in socks:
-        sock.sendall(request(target=b'/small.txt', fields=b'Connection: close\r\n'))
-    got = []
-    for sock in socks:
-        with sock, contextlib.suppress(ConnectionError):
-            got += statuses(read_all(sock))
-    expect(out, '150 clients where 64 descriptors are: all are answered',
-           (len(got), set(got) <= {200, 503}, got.count(200) > 0), (150, True, True))
-    expect(out, 'and afterwards all is well', get(port, '/small.txt').status, 200)
-    process.terminate()
-    expect(out, 'short of descriptors: exit status 0', process.wait(PATIENCE), 0)
-    process.stdout.close()
+    try:
+        port = int(process.stdout.readline().rsplit(':', 1)[1])
+        socks = [connect(port) for _ in range(150)]
+        for sock in socks:
+            sock.sendall(request(target=b'/small.txt', fields=b'Connection: close\r\n'))
+        got = []
+        for sock in socks:
+            with sock, contextlib.suppress(ConnectionError):
+                got += statuses(read_all(sock))
+        expect(out, '150 clients where 64 descriptors are: all are answered',
+               (len(got), set(got) <= {200, 503}, got.count(200) > 0), (150, True, True))
+        expect(out, 'and afterwards all is well', get(port, '/small.txt').status, 200)
+        process.terminate()
+        expect(out, 'short of descriptors: exit status 0', process.wait(PATIENCE), 0)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
     with server(program, '--max-connections', '2', '--idle-ms', '300', root) as (_, port):
         with connect(port), connect(port), connect(port) as third:
             third.sendall(request(target=b'/one', fields=b'Connection: close\r\n'))

@@ -75,9 +75,25 @@ static int watch_signals(void *arg)
 	sigset_t stop = stop_signals();
 	int rc = weft_signal_wait(&stop, NULL);
 
-	for (unsigned i = 0; rc > 0 && i < s->count; i++)
-		weft_cancel(s->tasks[i]);
+	for (unsigned i = 0; i < s->count; i++)
+		weft_cancel(s->tasks[i]); /* one that could not be stopped stops at once */
 	return rc < 0 ? rc : 0;
+}
+
+/*
+ * The first wait takes the signals over, and what that needs: before there are clients, who may take
+ * the last descriptor. 1: one has come already.
+ */
+static int own_signals(void)
+{
+	sigset_t stop = stop_signals();
+	struct weft_scope scope;
+	int rc;
+
+	weft_deadline_begin(&scope, WEFT_MS(10));
+	rc = weft_signal_wait(&stop, NULL);
+	weft_scope_end(&scope);
+	return rc == -ETIMEDOUT ? 0 : rc < 0 ? rc : 1;
 }
 
 static int listen_on(struct serving *s, const char *address)
@@ -162,8 +178,11 @@ static int run(void *arg)
 {
 	struct serving *s = arg;
 	struct weft_task *expiring;
-	int rc = load(), stopped;
+	int rc = own_signals(), stopped;
 
+	if (rc)
+		return rc < 0 ? rc : 0;
+	rc = load();
 	if (rc < 0)
 		return rc;
 	program.start = weft_now();
