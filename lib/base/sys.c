@@ -68,14 +68,24 @@ int weft_sys_membarrier(void)
 	return code_of(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0), saved);
 }
 
+#ifdef WEFT_TSAN
+enum { TSAN_SLICE_NS = 20 * 1000 * 1000 };
+#endif
+
 void weft_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t timeout_ns)
 {
 	int saved = errno;
-	struct timespec timeout = {
-		.tv_sec = timeout_ns / 1000000000,
-		.tv_nsec = timeout_ns % 1000000000,
-	};
+	struct timespec timeout;
 
+#ifdef WEFT_TSAN
+	/* That tool runs the handler of a signal only in a function it knows, which this call is not. A
+	 * wait may end for no reason, so be in one now and then. */
+	usleep(0);
+	if (timeout_ns < 0 || timeout_ns > TSAN_SLICE_NS)
+		timeout_ns = TSAN_SLICE_NS;
+#endif
+	timeout.tv_sec = timeout_ns / 1000000000;
+	timeout.tv_nsec = timeout_ns % 1000000000;
 	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? NULL : &timeout,
 		NULL, 0);
 	errno = saved;
