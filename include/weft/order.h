@@ -14,6 +14,7 @@
 #define WEFT_ORDER_H
 
 #include <weft/base.h>
+#include <weft/sim.h>
 #include <weft/task.h>
 
 WEFT_EXTERN_C_BEGIN

@@ -42,6 +42,7 @@ enum {
 	WEFT_REPORT_DEADLOCK,	    /* tasks that wait for each other */
 	WEFT_REPORT_STACKS,	    /* out of task stacks: new tasks wait to start */
 	WEFT_REPORT_MISUSE,	    /* a call that makes no sense here and has no result to say so */
+	WEFT_REPORT_STEP,	    /* the step of a simulation that weft_sim.show_step asks for */
 };
 
 /* One thing worth telling a person. Valid, strings included, only during the callback. */
@@ -50,7 +51,7 @@ struct weft_report {
 	const char *task; /* the task's name, or NULL */
 	const char *site; /* where it was created, "file.c:12", or NULL */
 	int status;	  /* its status, or the code that caused the report; else 0 */
-	const char *text; /* one line, without a newline */
+	const char *text; /* one line, without a newline; of DEADLOCK and STEP in a simulation several */
 };
 
 /*

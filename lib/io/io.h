@@ -10,6 +10,7 @@
 #ifndef WEFT_LIB_IO_IO_H
 #define WEFT_LIB_IO_IO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@
 
 struct weft_io {
 	struct weft_fd_table fds;
+	bool simulated; /* the calls that are no operations ask lib/sim too */
 	_Atomic(uint64_t) connections; /* accepted by weft_serve */
 	_Atomic(uint64_t)
 		connections_failed; /* of these, whose function returned an error */

@@ -159,7 +159,7 @@ static int submit_and_wait(
 /* One attempt: at once, or by the backend. */
 static int64_t attempt(struct weft_op *op, struct interference *why)
 {
-	bool may = weft_at_once_may(op);
+	bool may = weft_at_once_may(op) && !weft_io_current()->simulated;
 	struct weft_fd *entry = may ? free_to_call(op) : NULL;
 	int64_t done = 0, result;
 	int rc;

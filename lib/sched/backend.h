@@ -11,14 +11,18 @@
 #ifndef WEFT_LIB_SCHED_BACKEND_H
 #define WEFT_LIB_SCHED_BACKEND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/atomic.h"
 
+struct weft_checkpoint;
 struct weft_parker;
-struct weft_worker;
 struct weft_runtime;
+struct weft_stack;
+struct weft_task;
+struct weft_worker;
 
 /* Numbered as IORING_OP_* where such an operation exists: the uring backend uses it as it is. */
 struct weft_op {
@@ -47,6 +51,27 @@ struct weft_op {
  */
 enum weft_backend_flag {
 	WEFT_BACKEND_ONE_THREAD = 1, /* nobody but the thread that opens it will ever drive it */
+};
+
+/*
+ * Where something else than the engine decides what runs next (lib/sim). Called inside the runtime, by the
+ * worker's own thread; there is one worker then.
+ */
+struct weft_schedule {
+	/* The task on top of the stack comes to a checkpoint; before it looks whether something is pending. */
+	void (*checkpoint)(
+		void *state, struct weft_stack *stack, const struct weft_checkpoint *checkpoint);
+	/* Its budget, 1, is spent: does the stack step back, to be chosen again? */
+	bool (*steps_back)(void *state, struct weft_stack *stack);
+	/* What runs next, taken off the worker's queue: a stack; or NULL, with a task in worker->handed, or
+	 * with nothing there that could run. */
+	struct weft_stack *(*next)(void *state, struct weft_worker *worker);
+	/* May its owner run the task in place now? */
+	bool (*in_place)(void *state, struct weft_task *task);
+	/* A random number of the seed's. */
+	uint64_t (*random)(void *state);
+	/* Nothing can run: let time pass, or find that there is nothing to wait for. */
+	void (*idle)(void *state, struct weft_worker *worker);
 };
 
 struct weft_backend {
@@ -79,6 +104,8 @@ struct weft_backend {
 	unsigned (*in_flight)(const void *state);
 	/* The runtime's clock; NULL: CLOCK_MONOTONIC. */
 	int64_t (*clock)(void *state);
+	/* NULL: the engine decides what runs next. */
+	const struct weft_schedule *schedule;
 };
 
 #endif

@@ -179,7 +179,13 @@ static void spend(struct weft_worker *worker, struct weft_stack *stack, bool for
 	stack->budget = stack->full_budget;
 	weft_worker_service(worker);
 	weft_worker_count_turn(worker); /* others' I/O is being looked after: no stall */
-	if (worker->queue.ready.count > 0 || worker->queue.yielded.count > 0 ||
+	if (weft_unlikely(worker->schedule != NULL)) {
+		if (worker->schedule->steps_back(worker->backend_state, stack)) {
+			weft_stack_fifo_push(&worker->queue.ready, stack);
+			weft_worker_suspend(worker, WEFT_AFTER_NOTHING);
+			worker = weft_worker_current();
+		}
+	} else if (worker->queue.ready.count > 0 || worker->queue.yielded.count > 0 ||
 		(for_new_tasks && worker->queue.tasks > 0)) {
 		weft_queue_yield(&worker->queue, stack);
 		weft_worker_suspend(worker, WEFT_AFTER_NOTHING);
@@ -294,10 +300,23 @@ void weft_wait_for_fellows(struct weft_task *const *tasks, size_t n)
 
 /* -- checkpoints ------------------------------------------------------------------------------- */
 
+static void tell_schedule(struct weft_worker *worker, struct weft_stack *stack,
+	const struct weft_checkpoint *checkpoint)
+{
+	bool was_inside;
+
+	if (weft_likely(!worker->schedule))
+		return;
+	was_inside = weft_worker_enter(worker);
+	worker->schedule->checkpoint(worker->backend_state, stack, checkpoint);
+	weft_worker_leave(worker, was_inside);
+}
+
 __attribute__((noinline)) static int enter_slowly(
 	struct weft_worker *worker, struct weft_stack *stack, struct weft_checkpoint *checkpoint)
 {
 	tell_orders(worker, stack, checkpoint);
+	tell_schedule(worker, stack, checkpoint);
 	if (weft_stack_has_news(stack)) {
 		int code = weft_stack_look(stack);
 
@@ -342,6 +361,7 @@ void weft_checkpoint_finishing(struct weft_checkpoint *checkpoint)
 		return;
 	if (checkpoint)
 		tell_orders(worker, worker->stack, checkpoint);
+	tell_schedule(worker, worker->stack, checkpoint);
 	spend(worker, worker->stack, false);
 }
 

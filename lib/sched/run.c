@@ -115,7 +115,7 @@ void weft_worker_run(struct weft_worker *worker, struct weft_stack *stack, struc
 	weft_queue_new_batch(&worker->queue);
 	weft_stack_force_look(stack); /* a cancel may have come before it had a stack */
 	stack->deadline = WEFT_FOREVER;
-	stack->budget = stack->full_budget = WEFT_BUDGET;
+	stack->budget = stack->full_budget = worker->budget;
 	if (weft_unlikely(task->flags & WEFT_TASK_ORDERED))
 		enter_gate(stack, task);
 	worker = call(worker, stack, &frame, &status);
@@ -325,7 +325,10 @@ bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool n
 		return false;
 	stack = worker->stack;
 	weft_worker_enter_user(worker);
-	if (!stack->frame || !fits(stack, task) || !take_from_queue(worker, task, next_only)) {
+	if (!stack->frame || !fits(stack, task) ||
+		(weft_unlikely(worker->schedule != NULL) &&
+			!worker->schedule->in_place(worker->backend_state, task)) ||
+		!take_from_queue(worker, task, next_only)) {
 		weft_worker_leave(worker, false);
 		return false;
 	}

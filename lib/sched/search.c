@@ -174,6 +174,10 @@ void weft_worker_idle(struct weft_worker *worker)
 	struct weft_runtime *runtime = worker->runtime;
 	weft_ns begin;
 
+	if (weft_unlikely(worker->schedule != NULL)) {
+		worker->schedule->idle(worker->backend_state, worker);
+		return;
+	}
 	weft_worker_service(worker);
 	if (have_work(worker)) {
 		stop_searching(worker);

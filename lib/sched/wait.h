@@ -55,10 +55,11 @@ struct weft_parker *weft_parker_self(void);
  */
 struct weft_checkpoint {
 	struct weft_stack *turn; /* NULL: nothing to wait for */
+	const char *call;        /* which call it is */
 };
 #define WEFT_CHECKPOINT(name)                                                            \
 	struct weft_checkpoint name                                                      \
-		__attribute__((cleanup(weft_checkpoint_leave))) = { 0 }
+		__attribute__((cleanup(weft_checkpoint_leave))) = { NULL, __func__ }
 
 void weft_checkpoint_wait_for_turn(struct weft_stack *stack);
 static inline void weft_checkpoint_leave(struct weft_checkpoint *checkpoint)
@@ -93,6 +94,9 @@ int weft_pending(void);
 
 /* The same for a wait that does not end with it: marks nothing. */
 int weft_pending_peek(void);
+
+/* Any number below n, of a sequence without meaning; the seed's in a simulation. */
+size_t weft_any_below(size_t n);
 
 /*
  * A plain thread that works for a waiting task says so: *stop turns non-zero once weft_cancelled() there

@@ -10,6 +10,7 @@
 #include "sched/worker.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,7 +190,9 @@ void weft_worker_suspend(struct weft_worker *worker, enum weft_after after)
 	struct weft_stack *next = NULL;
 
 	/* Straight to a ready stack, unless it is the loop's turn to look around. */
-	if (++worker->steps < WEFT_STEPS_PER_SERVICE)
+	if (weft_unlikely(worker->schedule != NULL))
+		next = worker->schedule->next(worker->backend_state, worker);
+	else if (++worker->steps < WEFT_STEPS_PER_SERVICE)
 		next = weft_queue_pop_stack(&worker->queue);
 	if (next == self) {
 		WEFT_DEBUG_ASSERT(after == WEFT_AFTER_NOTHING);
@@ -235,11 +238,16 @@ static struct weft_task *take_task(struct weft_worker *worker)
 		worker->handed = NULL;
 		return task;
 	}
+	if (weft_unlikely(worker->schedule != NULL))
+		return NULL; /* it has chosen none */
 	return weft_queue_pop_task(&worker->queue);
 }
 
 static struct weft_stack *take_stack(struct weft_worker *worker)
 {
+	if (weft_unlikely(worker->schedule != NULL))
+		return worker->handed ? NULL
+				      : worker->schedule->next(worker->backend_state, worker);
 	/* New tasks get their share even if resumed ones never end. */
 	if (worker->handed || (worker->steps % WEFT_NEW_SHARE == 0 && worker->queue.tasks > 0))
 		return NULL;
@@ -274,7 +282,7 @@ static void loop(struct weft_stack *self)
 			start(worker, self, task);
 			continue;
 		}
-		stack = weft_queue_pop_stack(&worker->queue);
+		stack = worker->schedule ? NULL : weft_queue_pop_stack(&worker->queue);
 		if (stack)
 			switch_to(worker, stack, WEFT_AFTER_POOL);
 		else if (weft_unlikely(weft_load_acquire(&worker->runtime->exiting)))
@@ -327,6 +335,7 @@ int weft_worker_init(struct weft_worker *worker, struct weft_runtime *runtime, u
 	worker->thread_stack.deadline = WEFT_FOREVER;
 	plain.flags = runtime->config.flags & WEFT_STAY_ALL ? WEFT_TASK_STAY : 0;
 	worker->default_kind = plain.kind;
+	worker->budget = runtime->backend->schedule ? 1 : WEFT_BUDGET;
 	weft_store_relaxed(&worker->inside, 1);
 	weft_store_relaxed(&worker->next_timer, WEFT_FOREVER);
 	weft_queue_init(&worker->queue);
@@ -342,6 +351,7 @@ int weft_worker_change_backend(struct weft_worker *worker)
 {
 	free(worker->backend_state);
 	worker->backend = worker->runtime->backend;
+	worker->schedule = worker->backend->schedule;
 	worker->backend_state = calloc(1, worker->backend->size);
 	return worker->backend_state ? 0 : -ENOMEM;
 }
@@ -389,6 +399,32 @@ static void run_loop(struct weft_worker *worker)
 	worker->stack = &worker->thread_stack;
 }
 
+/* The runtime's backend is open. */
+static void run_as(struct weft_worker *worker)
+{
+	run_loop(worker);
+	worker->backend->close(worker->backend_state);
+}
+
+int weft_worker_run_on_caller(struct weft_worker *worker)
+{
+	stack_t before;
+	int rc;
+
+	sigaltstack(NULL, &before);
+	weft_worker_set_current(worker);
+	weft_sanitizer_thread_stack(&worker->thread_stack);
+	worker->alternate_stack = weft_fault_thread_start();
+	rc = worker->backend->open(worker->backend_state, worker->runtime->config.ring_entries,
+		WEFT_BACKEND_ONE_THREAD);
+	if (rc == 0)
+		run_as(worker);
+	weft_worker_set_current(NULL);
+	weft_fault_thread_stop(worker->alternate_stack);
+	sigaltstack(&before, NULL);
+	return rc;
+}
+
 void *weft_worker_main(void *arg)
 {
 	struct weft_worker *worker = arg;
@@ -406,10 +442,8 @@ void *weft_worker_main(void *arg)
 		worker->backend_state, worker->runtime->config.ring_entries,
 		worker->runtime->count == 1 ? WEFT_BACKEND_ONE_THREAD : 0);
 	announce(worker, status);
-	if (status == 0) {
-		run_loop(worker);
-		worker->backend->close(worker->backend_state);
-	}
+	if (status == 0)
+		run_as(worker);
 	weft_worker_set_current(NULL);
 	weft_fault_thread_stop(worker->alternate_stack);
 	return NULL;

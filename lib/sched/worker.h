@@ -78,6 +78,8 @@ struct weft_worker {
 	struct weft_stack *after_stack; /* what the stack switched away from still needs */
 	struct weft_task *handed;       /* to be run first by the loop on the stack switched to */
 	uint32_t default_kind;          /* of new tasks: plain, or WEFT_STAY_ALL */
+	int32_t budget;                 /* full_budget of the stacks it starts tasks on */
+	const struct weft_schedule *schedule; /* backend->schedule */
 	struct weft_stack *pool;        /* free stacks of class 0 */
 	uint32_t pooled;
 	struct weft_stack *reserve;     /* resumes tasks when no stack is to be had */
@@ -213,6 +215,8 @@ static inline void weft_task_give(struct weft_worker *worker, struct weft_task *
 }
 void weft_task_count_end(struct weft_worker *worker, struct weft_task *task, int status);
 
+/* The worker's loop on the calling thread, a plain one: until the runtime exits. Not with weft_worker_main. */
+int weft_worker_run_on_caller(struct weft_worker *worker);
 /* Thread main. Signals readiness through start_status (0 or -errno) and weft_futex_wake. */
 void *weft_worker_main(void *worker);
 int weft_worker_init(struct weft_worker *worker, struct weft_runtime *runtime, unsigned index);

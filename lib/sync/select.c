@@ -166,15 +166,6 @@ static void finish(struct select *s)
 		free(s->places);
 }
 
-/* Any number below n. A function of its own: a thread-local is not kept across a suspension. */
-__attribute__((noinline)) static size_t random_below(size_t n)
-{
-	static _Thread_local uint64_t state;
-
-	state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (size_t)((state >> 33) % n);
-}
-
 /* -- looking ----------------------------------------------------------------------------------- */
 
 /*
@@ -457,7 +448,7 @@ static ssize_t wait_published(struct select *s, weft_ns until)
 /* The case that has taken effect, or a code minus one: NONE is what nothing was, without a wait. */
 static ssize_t select_one(struct select *s, weft_ns timeout, weft_ns until)
 {
-	size_t from = s->n > 1 ? random_below(s->n) : 0;
+	size_t from = s->n > 1 ? weft_any_below(s->n) : 0;
 	int status = 0;
 	ssize_t found = look_from(s, from, &status), chosen;
 
