@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * runtime - starts and stops everything, and owns the workers. The only file that knows all rooms.
- *
- * Shutdown, step by step: stopping is set (no new tasks; every task now sees a cancel), all stacks are
- * told, the ends are awaited; then exiting is set, the workers leave their loops, drain their rings
- * and end; then memory goes, in the reverse order of making.
+ * runtime - makes and starts everything, and owns the workers. With stop.c and simulate.c the only files that
+ * know all rooms.
  */
 #include <weft/observe.h>
 #include <weft/runtime.h>
@@ -15,10 +12,8 @@
 
 #include "base/sys.h"
 #include "blocking/jobs.h"
-#include "io/choose.h"
 #include "io/io.h"
-#include "sched/frame.h"
-#include "sched/worker.h"
+#include "runtime.h"
 
 _Atomic(struct weft_runtime *) weft_runtimes[WEFT_RUNTIMES_MAX];
 
@@ -96,7 +91,7 @@ static bool add_to_process(struct weft_runtime *runtime)
 	return false;
 }
 
-static void remove_from_process(struct weft_runtime *runtime)
+void weft_runtime_leave_process(struct weft_runtime *runtime)
 {
 	uint32_t place = weft_load_relaxed(&runtime->registered);
 
@@ -121,7 +116,7 @@ static int start_worker(struct weft_worker *worker)
 	return rc;
 }
 
-static void end_workers(struct weft_runtime *runtime, unsigned started)
+void weft_runtime_end_workers(struct weft_runtime *runtime, unsigned started)
 {
 	weft_store_seq_cst(&runtime->exiting, 1);
 	weft_fence_seq_cst();
@@ -132,7 +127,7 @@ static void end_workers(struct weft_runtime *runtime, unsigned started)
 	weft_monitor_stop(runtime);
 }
 
-static void free_runtime(struct weft_runtime *runtime)
+void weft_runtime_free(struct weft_runtime *runtime)
 {
 	weft_jobs_destroy(runtime->jobs);
 	for (unsigned i = 0; runtime->workers && i < runtime->count; i++)
@@ -174,6 +169,39 @@ static int make_parts(struct weft_runtime *runtime)
 	return rc;
 }
 
+static void take_choice(struct weft_runtime *runtime, const struct weft_choice *choice)
+{
+	runtime->backend = choice->backend;
+	memcpy(runtime->backend_text, choice->text, sizeof(runtime->backend_text));
+}
+
+int weft_runtime_make(const struct weft_config *config, const struct weft_choice *choice,
+	struct weft_runtime **out)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct weft_runtime *runtime;
+	int rc = weft_sys_membarrier_init();
+
+	if (rc < 0)
+		return rc;
+	pthread_once(&once, install_fork_handler);
+	weft_fault_install();
+	runtime = calloc(1, sizeof(*runtime));
+	if (!runtime)
+		return -ENOMEM;
+	runtime->config = *config;
+	runtime->count = config->workers;
+	take_choice(runtime, choice);
+	rc = make_parts(runtime);
+	if (rc == 0 && !add_to_process(runtime))
+		rc = -ENOMEM;
+	if (rc < 0)
+		weft_runtime_free(runtime);
+	else
+		*out = runtime;
+	return rc;
+}
+
 static int start_workers(struct weft_runtime *runtime)
 {
 	unsigned started = 0;
@@ -184,21 +212,16 @@ static int start_workers(struct weft_runtime *runtime)
 	if (rc == 0)
 		rc = weft_monitor_start(runtime);
 	if (rc < 0)
-		end_workers(runtime, started);
+		weft_runtime_end_workers(runtime, started);
 	return rc;
 }
 
 /* What a refusal means is said once for the whole runtime. */
-static void report_choice(struct weft_runtime *runtime, int rc, const struct weft_choice *choice)
+static void report_choice(
+	const struct weft_config *config, int rc, const struct weft_choice *choice)
 {
 	if (*choice->report)
-		weft_report_text(runtime, WEFT_REPORT_FALLBACK, rc, choice->report);
-}
-
-static void take_choice(struct weft_runtime *runtime, const struct weft_choice *choice)
-{
-	runtime->backend = choice->backend;
-	memcpy(runtime->backend_text, choice->text, sizeof(runtime->backend_text));
+		weft_report_to(config, WEFT_REPORT_FALLBACK, rc, choice->report);
 }
 
 /* None of the workers could keep its ring if one of them gets none: all change. */
@@ -220,7 +243,7 @@ static int start(struct weft_runtime *runtime, struct weft_choice *choice)
 	if (rc == 0)
 		return 0;
 	rc = weft_backend_choose_again(runtime->config.flags, rc, choice);
-	report_choice(runtime, why, choice);
+	report_choice(&runtime->config, why, choice);
 	if (rc < 0)
 		return rc;
 	take_choice(runtime, choice);
@@ -230,7 +253,6 @@ static int start(struct weft_runtime *runtime, struct weft_choice *choice)
 
 int weft_runtime_create(const struct weft_config *given, struct weft_runtime **out)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct weft_runtime *runtime;
 	struct weft_choice choice;
 	struct weft_config config;
@@ -243,28 +265,16 @@ int weft_runtime_create(const struct weft_config *given, struct weft_runtime **o
 	rc = read_config(given, &config);
 	if (rc < 0)
 		return rc;
-	pthread_once(&once, install_fork_handler);
-	rc = weft_sys_membarrier_init();
+	rc = weft_backend_choose(config.flags, &choice);
+	report_choice(&config, choice.status, &choice);
+	if (rc == 0)
+		rc = weft_runtime_make(&config, &choice, &runtime);
 	if (rc < 0)
 		return rc;
-	weft_fault_install();
-	runtime = calloc(1, sizeof(*runtime));
-	if (!runtime)
-		return -ENOMEM;
-	runtime->config = config;
-	runtime->count = config.workers;
-	rc = weft_backend_choose(config.flags, &choice);
-	report_choice(runtime, choice.status, &choice);
-	take_choice(runtime, &choice);
-	if (rc == 0)
-		rc = make_parts(runtime);
-	if (rc == 0 && !add_to_process(runtime))
-		rc = -ENOMEM;
-	if (rc == 0)
-		rc = start(runtime, &choice);
+	rc = start(runtime, &choice);
 	if (rc < 0) {
-		remove_from_process(runtime);
-		free_runtime(runtime);
+		weft_runtime_leave_process(runtime);
+		weft_runtime_free(runtime);
 		return rc;
 	}
 	*out = runtime;
@@ -288,7 +298,7 @@ static struct weft_task *task_from_outside(
 	return task;
 }
 
-static int post(struct weft_runtime *runtime, const char *site, weft_fn fn, void *arg,
+int weft_runtime_spawn(struct weft_runtime *runtime, const char *site, weft_fn fn, void *arg,
 	unsigned refs, struct weft_task **out)
 {
 	struct weft_task *task;
@@ -315,7 +325,7 @@ static int post(struct weft_runtime *runtime, const char *site, weft_fn fn, void
 
 int weft_runtime_post(struct weft_runtime *runtime, weft_fn fn, void *arg)
 {
-	return post(runtime, "weft_runtime_post\0(posted)", fn, arg, 1, NULL);
+	return weft_runtime_spawn(runtime, "weft_runtime_post\0(posted)", fn, arg, 1, NULL);
 }
 
 static int wait_from_outside(struct weft_task *task, weft_ns timeout)
@@ -333,153 +343,11 @@ int weft_runtime_call(struct weft_runtime *runtime, weft_fn fn, void *arg, weft_
 
 	if (weft_worker_current())
 		return -EPERM;
-	rc = post(runtime, "weft_runtime_call\0(called)", fn, arg, 2, &task);
+	rc = weft_runtime_spawn(runtime, "weft_runtime_call\0(called)", fn, arg, 2, &task);
 	return rc < 0 ? rc : wait_from_outside(task, timeout);
 }
 
-/* -- stop -------------------------------------------------------------------------------------- */
-
-/* Ends are read before beginnings: equal sums mean that nothing was left in between. */
-static bool all_counted(struct weft_runtime *runtime)
-{
-	uint64_t ended = 0, begun = 0;
-
-	if (weft_load_seq_cst(&runtime->posting) > 0)
-		return false;
-	for (unsigned i = 0; i < runtime->count; i++)
-		ended += weft_load_acquire(&runtime->workers[i].counters.done);
-	for (unsigned i = 0; i < runtime->count; i++)
-		begun += weft_load_acquire(&runtime->workers[i].counters.created);
-	begun += weft_load_acquire(&runtime->posted);
-	/* Again: who hands something over may not have let go of the runtime yet. */
-	return begun == ended && weft_load_seq_cst(&runtime->posting) == 0;
-}
-
-static void found_one(const struct weft_task *task, void *arg)
-{
-	(void)task;
-	*(bool *)arg = true;
-}
-
-/* An end is counted just before it shows in the descriptor. */
-static bool all_ended(struct weft_runtime *runtime)
-{
-	bool found = false;
-
-	if (all_counted(runtime))
-		weft_task_pool_each(&runtime->tasks, found_one, &found);
-	else
-		found = true;
-	return !found;
-}
-
-static void tell_all_stacks(struct weft_runtime *runtime)
-{
-	struct weft_stack_slab *slab = weft_load_acquire(&runtime->stacks.slabs);
-
-	for (; slab; slab = slab->next) {
-		uint32_t used = weft_load_acquire(&slab->used);
-
-		for (uint32_t i = 0; i < used; i++) {
-			struct weft_stack *stack = weft_stack_at(&runtime->stacks, slab, i);
-
-			weft_add_seq_cst(&stack->epoch, 1);
-			weft_unpark(&stack->parker);
-		}
-	}
-}
-
-static void report_survivor(const struct weft_task *task, void *arg)
-{
-	struct weft_runtime *runtime = arg;
-
-	weft_report_named(runtime, WEFT_REPORT_LEAK,
-		task->flags & WEFT_TASK_OWN_SITE ? "(named)" : weft_name(task), task->site, -ETIMEDOUT,
-		"did not end although it was cancelled");
-}
-
-int weft_runtime_stop(struct weft_runtime *runtime, weft_ns grace)
-{
-	weft_ns until, pause = 20 * 1000;
-
-	if (!runtime)
-		return -EINVAL;
-	if (weft_load_relaxed(&weft_forked))
-		return -EOWNERDEAD;
-	if (weft_runtime_current() == runtime)
-		return -EDEADLK;
-	until = weft_deadline_from(grace);
-	weft_store_seq_cst(&runtime->stopping, 1);
-	weft_fence_seq_cst();
-	for (unsigned i = 0; i < runtime->count; i++)
-		weft_or_seq_cst(&runtime->workers[i].attention, WEFT_ATTENTION_STOPPING);
-	for (int rounds = 0; !all_ended(runtime); rounds++) {
-		_Atomic(uint32_t) never = 0;
-
-		if (rounds < 3) /* a task that was just starting may have missed the first */
-			tell_all_stacks(runtime);
-		if (weft_sys_clock() >= until) {
-			weft_task_pool_each(&runtime->tasks, report_survivor, runtime);
-			return -ETIMEDOUT;
-		}
-		weft_futex_wait(&never, 0, pause);
-		if (pause < 1000 * 1000)
-			pause *= 2;
-	}
-	weft_signals_release(runtime->io);
-	return 0;
-}
-
-static bool has_handles(struct weft_runtime *runtime)
-{
-	bool found = false;
-
-	weft_task_pool_each_held(&runtime->tasks, found_one, &found);
-	return found;
-}
-
-/*
- * Runtimes that are over but for handles somebody still holds: their descriptors stay valid, and go
- * with the first destroy that finds them all released.
- */
-static struct weft_spin held_lock;
-static struct weft_runtime *held;
-
-static void free_or_hold(struct weft_runtime *runtime)
-{
-	struct weft_runtime **link, *old;
-
-	weft_stack_pool_finish(&runtime->stacks); /* the bulk goes at once */
-	weft_spin_lock(&held_lock);
-	runtime->next_held = held;
-	held = runtime;
-	for (link = &held; (old = *link);) {
-		if (has_handles(old)) {
-			link = &old->next_held;
-		} else {
-			*link = old->next_held;
-			free_runtime(old);
-		}
-	}
-	weft_spin_unlock(&held_lock);
-}
-
-void weft_runtime_destroy(struct weft_runtime *runtime)
-{
-	if (!runtime || weft_load_relaxed(&weft_forked))
-		return;
-	if (weft_runtime_stop(runtime, WEFT_SEC(1)) < 0) {
-		weft_report_text(runtime, WEFT_REPORT_LEAK, -EBUSY,
-			"the runtime is left in place because tasks do not end");
-		return;
-	}
-	end_workers(runtime, runtime->count);
-	/* After the workers, which may need it to end; before they go, since a job wakes a worker last. */
-	weft_jobs_destroy(runtime->jobs);
-	runtime->jobs = NULL;
-	remove_from_process(runtime);
-	free_or_hold(runtime);
-}
+/* -- run --------------------------------------------------------------------------------------- */
 
 int weft_run(weft_fn main_fn, void *arg, const struct weft_config *config)
 {
@@ -494,7 +362,7 @@ int weft_run(weft_fn main_fn, void *arg, const struct weft_config *config)
 	rc = weft_runtime_create(config, &runtime);
 	if (rc < 0)
 		return rc;
-	rc = post(runtime, "weft_run\0main", main_fn, arg, 2, &task);
+	rc = weft_runtime_spawn(runtime, "weft_run\0main", main_fn, arg, 2, &task);
 	if (rc == 0)
 		rc = wait_from_outside(task, WEFT_FOREVER);
 	weft_runtime_stop(runtime, WEFT_FOREVER);

@@ -81,7 +81,7 @@ struct weft_sim {
 	uint64_t cancel_at;   /* number of a checkpoint: the task that comes to it is cancelled. 0: none */
 	unsigned cancel_how;  /* WEFT_SIM_CANCEL or WEFT_SIM_TIMEOUT */
 	uint64_t checkpoints; /* out: how many there were */
-	const char *cancelled; /* out: the name of the task that cancel_at met, NULL if none; never freed */
+	char cancelled[64];   /* out: the name of the task that cancel_at met, "" if none */
 	uint64_t show_step;   /* report the call stack of what is chosen in that step (WEFT_REPORT_STEP). 0: none */
 };
 

@@ -55,7 +55,7 @@ static void wait_for(struct call *call)
 
 static int run_on_pool(const char *lane, unsigned max, weft_fn fn, void *arg)
 {
-	WEFT_CHECKPOINT(checkpoint);
+	WEFT_CHECKPOINT_OF(checkpoint, "weft_blocking");
 	struct weft_jobs *jobs = weft_jobs_current();
 	struct call call = { .job.run = run, .fn = fn, .arg = arg };
 	int rc;

@@ -140,7 +140,7 @@ static int owned_status(const struct owner *owner)
 
 int weft_join_waiting(struct weft_task *task)
 {
-	WEFT_CHECKPOINT(checkpoint);
+	WEFT_CHECKPOINT_OF(checkpoint, "weft_join");
 	struct owner owner = { .owner.on_pending = cancel_owned, .task = task };
 	int rc = 0;
 

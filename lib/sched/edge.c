@@ -73,6 +73,11 @@ static struct weft_task *next_of(struct weft_stack *stack)
 	return next;
 }
 
+struct weft_task *weft_wait_edge_target(struct weft_stack *stack)
+{
+	return next_of(stack);
+}
+
 static bool cancelled(struct weft_task *task)
 {
 	return weft_load_acquire(&task->word) & WEFT_WORD_CANCEL;

@@ -16,7 +16,7 @@ static const char *kind_text(int kind)
 	case WEFT_REPORT_UNOBSERVED:
 		return "unobserved failure";
 	case WEFT_REPORT_LEAK:
-		return "leaked task";
+		return "leak";
 	case WEFT_REPORT_STALL:
 		return "stall";
 	case WEFT_REPORT_FALLBACK:
@@ -27,6 +27,8 @@ static const char *kind_text(int kind)
 		return "stacks";
 	case WEFT_REPORT_MISUSE:
 		return "misuse";
+	case WEFT_REPORT_STEP:
+		return "step";
 	}
 	return "report";
 }
@@ -45,12 +47,24 @@ static void print(const struct weft_report *report)
 		fprintf(stderr, "weft: %s: %s%s\n", kind_text(report->kind), report->text, status);
 }
 
-static void deliver(struct weft_runtime *runtime, const struct weft_report *report)
+static void deliver_to(const struct weft_config *config, const struct weft_report *report)
 {
-	if (runtime->config.on_report)
-		runtime->config.on_report(report, runtime->config.user);
+	if (config->on_report)
+		config->on_report(report, config->user);
 	else
 		print(report);
+}
+
+static void deliver(struct weft_runtime *runtime, const struct weft_report *report)
+{
+	deliver_to(&runtime->config, report);
+}
+
+void weft_report_to(const struct weft_config *config, int kind, int status, const char *text)
+{
+	struct weft_report report = { .kind = kind, .status = status, .text = text };
+
+	deliver_to(config, &report);
 }
 
 void weft_report_task(
@@ -69,9 +83,7 @@ void weft_report_task(
 
 void weft_report_text(struct weft_runtime *runtime, int kind, int status, const char *text)
 {
-	struct weft_report report = { .kind = kind, .status = status, .text = text };
-
-	deliver(runtime, &report);
+	weft_report_to(&runtime->config, kind, status, text);
 }
 
 void weft_report_named(struct weft_runtime *runtime, int kind, const char *name, const char *site,

@@ -158,7 +158,7 @@ void weft_task_count_end(struct weft_worker *worker, struct weft_task *task, int
 		else
 			weft_count(&worker->counters.failed);
 	}
-	if (weft_unlikely(weft_load_relaxed(&worker->runtime->stopping)) &&
+	if (weft_unlikely(weft_load_relaxed(&worker->runtime->stopping) == WEFT_STOPPING) &&
 		!(task->flags & WEFT_TASK_DAEMON))
 		weft_report_task(worker->runtime, WEFT_REPORT_LEAK, task, status,
 			"was still alive at the end and has been cancelled");

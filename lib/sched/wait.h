@@ -57,9 +57,11 @@ struct weft_checkpoint {
 	struct weft_stack *turn; /* NULL: nothing to wait for */
 	const char *call;        /* which call it is */
 };
-#define WEFT_CHECKPOINT(name)                                                            \
+#define WEFT_CHECKPOINT(name) WEFT_CHECKPOINT_OF(name, __func__)
+/* The same in a function that does the work of the call of that name. */
+#define WEFT_CHECKPOINT_OF(name, call)                                                   \
 	struct weft_checkpoint name                                                      \
-		__attribute__((cleanup(weft_checkpoint_leave))) = { NULL, __func__ }
+		__attribute__((cleanup(weft_checkpoint_leave))) = { NULL, call }
 
 void weft_checkpoint_wait_for_turn(struct weft_stack *stack);
 static inline void weft_checkpoint_leave(struct weft_checkpoint *checkpoint)

@@ -103,10 +103,15 @@ struct weft_worker {
 	int start_status;
 };
 
+enum weft_stopping {
+	WEFT_STOPPING = 1,     /* a task that is left is a leak */
+	WEFT_STOPPING_QUIETLY, /* it is not: nobody could go on (lib/sim) */
+};
+
 struct weft_runtime {
 	struct weft_worker *workers; /* count of them, fixed */
 	unsigned count;
-	_Atomic(uint32_t) stopping;  /* no new tasks */
+	_Atomic(uint32_t) stopping;  /* no new tasks: enum weft_stopping */
 	_Atomic(uint32_t) exiting;   /* workers leave their loops */
 	struct weft_idle *idle;
 	struct weft_stack_pool stacks;
@@ -281,6 +286,8 @@ void weft_fault_thread_stop(void *alternate_stack);
 void weft_report_task(
 	struct weft_runtime *runtime, int kind, struct weft_task *task, int status, const char *text);
 void weft_report_text(struct weft_runtime *runtime, int kind, int status, const char *text);
+/* The same before there is a runtime. */
+void weft_report_to(const struct weft_config *config, int kind, int status, const char *text);
 
 void weft_report_named(struct weft_runtime *runtime, int kind, const char *name, const char *site,
 	int status, const char *text);

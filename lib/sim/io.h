@@ -29,22 +29,30 @@ struct weft_sim_device {
 	void (*cancel_fd)(struct weft_simulation *sim, void *state, int fd);
 	/* The number is about to be closed by weft_close, nothing is in flight on it. NULL: of no interest. */
 	void (*closing)(struct weft_simulation *sim, void *state, int fd);
-	/* Nothing else can happen: look at what is outside of the simulation; how many operations ended.
-	 * NULL: there is nothing outside. */
-	unsigned (*look_outside)(struct weft_simulation *sim, void *state);
+	/*
+	 * Look whether the kernel lets some of what is kept go on; how many ended. wait: nothing else can
+	 * happen, so wait for it, if somebody outside of the process could bring it about. NULL: nothing here
+	 * depends on the kernel.
+	 */
+	unsigned (*look_outside)(struct weft_simulation *sim, void *state, bool wait);
 };
 
-extern const struct weft_sim_device weft_sim_net;   /* net.c: sockets */
-extern const struct weft_sim_device weft_sim_files; /* files.c: names, and the files behind them */
-extern const struct weft_sim_device weft_sim_real;  /* real.c: everything else, which the kernel answers */
-
-enum { WEFT_SIM_DEVICES = 3 };
-
-struct weft_sim_io {
-	void *state[WEFT_SIM_DEVICES];
-};
+extern const struct weft_sim_device weft_sim_net; /* net.c: sockets */
+extern const struct weft_sim_device
+	weft_sim_files; /* files.c: names, and the files behind them */
+extern const struct weft_sim_device
+	weft_sim_real; /* real.c: everything else, which the kernel answers */
 
 /* The operation is over. */
 void weft_sim_complete(struct weft_simulation *sim, struct weft_op *op, int64_t result);
+
+/* Of those that wait: the one of that parker, NULL if it has none. */
+const struct weft_op *weft_sim_operation_of(
+	struct weft_simulation *sim, const struct weft_parker *parker);
+
+/* All devices' look_outside. */
+unsigned weft_sim_look_outside(struct weft_simulation *sim, bool wait);
+/* All tasks have ended: what is left open is reported, and closed. */
+void weft_sim_devices_close(struct weft_simulation *sim);
 
 #endif

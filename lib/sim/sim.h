@@ -22,11 +22,13 @@
 
 #include "base/list.h"
 #include "sched/backend.h"
+#include "sched/frame.h"
 #include "sched/timer.h"
 
 struct weft_runtime;
+struct weft_sim_graph;
+struct weft_sim_pct;
 struct weft_sim_trace;
-struct weft_sim_io;
 
 /* -- the seed's numbers (draw.c) ---------------------------------------------------------------- */
 
@@ -35,15 +37,29 @@ struct weft_sim_stream {
 	uint64_t state;
 };
 
-void weft_sim_stream_init(struct weft_sim_stream *stream, uint64_t seed, uint64_t purpose);
+void weft_sim_stream_init(
+	struct weft_sim_stream *stream, uint64_t seed, uint64_t purpose);
 uint64_t weft_sim_stream_next(struct weft_sim_stream *stream);
 
 /* -- what is to happen at a moment of virtual time (clock.c) ------------------------------------- */
 
+struct weft_simulation;
 struct weft_sim_event {
 	struct weft_timer timer;
 	/* The moment has come; the event is not pending any more. */
 	void (*fire)(struct weft_simulation *sim, struct weft_sim_event *event);
+};
+
+/* -- operations (io.c) ---------------------------------------------------------------------------- */
+
+enum { WEFT_SIM_DEVICES = 1 };
+
+struct weft_sim_io {
+	void *state[WEFT_SIM_DEVICES];
+	struct weft_op **ops; /* under way */
+	size_t count, room;
+	struct weft_op *submitting;
+	bool outside; /* some wait for what the kernel says: to be looked at now and then */
 };
 
 enum weft_sim_phase { WEFT_SIM_RUNS, WEFT_SIM_ENDS, WEFT_SIM_OVER };
@@ -60,24 +76,30 @@ struct weft_simulation {
 	struct weft_sim_stream choices, world, program;
 	/* schedule.c */
 	int policy;
+	bool engine_order; /* FIFO, or the replay of one */
 	uint64_t steps, checkpoints;
 	uint64_t hash;
 	struct weft_sim_pct *pct;
-	uint32_t in_a_row; /* checkpoints of the running stack */
+	uint32_t in_a_row;               /* checkpoints of the running stack */
+	struct weft_scope_state timeout; /* the deadline that cancel_at makes fire */
+	struct weft_sim_graph
+		*graph; /* graph.c: where stacks were left; with show_step only */
 	/* trace.c */
 	struct weft_sim_trace *trace;
-	/* io.c */
-	struct weft_sim_io *io;
+	struct weft_sim_io io;
 	/* simulate.c */
 	enum weft_sim_phase phase;
-	unsigned rounds; /* of telling all stacks that it ends */
-	int verdict;     /* 0, -EDEADLK or -ETIME: why it ends, if not by the end of main */
+	unsigned tellings; /* to all stacks that it ends, in vain */
+	int verdict; /* 0, -EDEADLK or -ETIME: why it ends, if not by the end of main */
 	bool main_ended;
-	bool stuck;      /* tasks are left that do not end */
+	bool stuck; /* tasks are left that do not end */
 };
 
 /* The simulation whose worker this is; NULL: none. Asked anew after each suspension. */
 struct weft_simulation *weft_sim_current(void);
+
+/* simulate.c. Nothing can run. */
+void weft_sim_idle(void *simulation, struct weft_worker *worker);
 
 extern const struct weft_schedule weft_sim_schedule;
 extern const struct weft_backend weft_backend_sim;

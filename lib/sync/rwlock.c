@@ -197,7 +197,7 @@ static int lock_slow(struct rwlock *rw, uintptr_t self, bool writes)
 
 static int lock(struct weft_rwlock *rwlock, bool writes)
 {
-	WEFT_CHECKPOINT(checkpoint);
+	WEFT_CHECKPOINT_OF(checkpoint, writes ? "weft_rwlock_wrlock" : "weft_rwlock_rdlock");
 	struct rwlock *rw = rwlock_of(rwlock);
 	uintptr_t self, word;
 	int rc;
