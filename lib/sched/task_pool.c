@@ -3,8 +3,14 @@
  * task_pool - slabs of descriptors and the magazines that travel between workers. A slab is unmapped with its
  * runtime only: descriptors are type-stable.
  */
+#include <sys/mman.h>
+
 #include "base/sys.h"
 #include "sched/task.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 
 void weft_task_pool_put_locked(struct weft_task_pool *pool, struct weft_task_magazine magazine)
 {
@@ -19,6 +25,8 @@ static struct weft_task_magazine slab_new(struct weft_task_pool *pool)
 
 	if (!slab)
 		return (struct weft_task_magazine){ NULL, 0 };
+	/* All of it is touched below: one call costs less than a fault a page. Refused: the faults. */
+	weft_sys_madvise(slab, sizeof(*slab), MADV_POPULATE_WRITE);
 	weft_spin_lock(&pool->lock);
 	slab->index = pool->slab_count++;
 	slab->next = pool->slabs;
