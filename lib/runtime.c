@@ -286,12 +286,15 @@ int weft_runtime_create(const struct weft_config *given, struct weft_runtime **o
 static struct weft_task *task_from_outside(
 	struct weft_runtime *runtime, const char *site, weft_fn fn, void *arg, unsigned refs)
 {
-	struct weft_task *task = weft_task_pool_get(&runtime->tasks);
+	struct weft_task_magazine magazine = weft_task_pool_get(&runtime->tasks);
+	struct weft_task *task = magazine.head;
 
 	if (!task)
 		return NULL;
-	if (task->node.next) /* the rest of the magazine */
-		weft_task_pool_put(&runtime->tasks, (struct weft_task *)task->node.next);
+	magazine.head = (struct weft_task *)task->node.next;
+	magazine.count--;
+	if (magazine.head)
+		weft_task_pool_put(&runtime->tasks, magazine);
 	weft_task_init(task, &runtime->workers[0], site, fn, arg, refs);
 	weft_store_relaxed(&task->claim, WEFT_CLAIM_HELD);
 	weft_add_seq_cst(&runtime->posted, 1);

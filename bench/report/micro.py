@@ -30,6 +30,8 @@ PROGRAMS = (
     ('timers', ONE, ('--n', '20000')),
     ('skynet_chan', BOTH, ('--n', '100000')),
     ('sleepers', ONE, ('--n', '50000')),
+    ('chain', BOTH, ('--n', '100000')),
+    ('chains', BOTH, ('--n', '2')),
     ('idle', BOTH, ('--n', '300')),
     ('hog', (2,), ('--rounds', '1')),
     ('file_hot', ONE, ('--n', '50000')),
@@ -49,6 +51,7 @@ GOALS = {
     'skynet_chan': (250, 250), 'sleeper_rss': (4.4, 4.4), 'sleeper_tables': (0.6, 0.6),
     'sleeper_cpu': (1.6, 1.6), 'idle_cpu': (0, 0), 'idle_wakeups': (0, 0),
     'task_unstarted': (0.156, 0.156),
+    'chain': (60, None), 'chain_waiting': (160, None), 'chains_times': (None, 0.556),
     'file_hot_times': (1.053, 1.053), 'file_many_times': (1, 1),
     'hog_pingpong_p99': (5000, 5000), 'hog_paced_p99': (5000, 5000),
 }

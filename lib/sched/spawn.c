@@ -14,30 +14,19 @@
 
 /* -- descriptors ------------------------------------------------------------------------------- */
 
-static unsigned magazine_length(const struct weft_task *head)
-{
-	unsigned count = 0;
-
-	for (const struct weft_node *node = &head->node; node; node = node->next)
-		count++;
-	return count;
-}
-
 /* Give the magazine at least one descriptor; false when out of memory. */
 static bool refill(
 	struct weft_task_pool *pool, struct weft_task_magazine *free, struct weft_task_magazine *spare)
 {
+	WEFT_DEBUG_ASSERT(free->count == 0); /* else some length was noted wrongly */
 	if (spare && spare->head) {
 		*free = *spare;
 		spare->head = NULL;
 		spare->count = 0;
 		return true;
 	}
-	free->head = weft_task_pool_get(pool);
-	if (!free->head)
-		return false;
-	free->count = magazine_length(free->head);
-	return true;
+	*free = weft_task_pool_get(pool);
+	return free->head != NULL;
 }
 
 static inline struct weft_task *take_first(struct weft_worker *worker)
@@ -59,7 +48,7 @@ static struct weft_task *take(struct weft_worker *worker)
 void weft_task_magazine_full(struct weft_worker *worker)
 {
 	if (worker->spare.head)
-		weft_task_pool_put(&worker->runtime->tasks, worker->spare.head);
+		weft_task_pool_put(&worker->runtime->tasks, worker->spare);
 	worker->spare = worker->free;
 	worker->free.head = NULL;
 	worker->free.count = 0;

@@ -28,8 +28,7 @@ static void give_from_outside(struct weft_task_pool *pool, struct weft_task *tas
 	weft_spin_lock(&pool->lock);
 	weft_store_release(&task->word, 0);
 	task->node.next = NULL;
-	task->node.prev = (struct weft_node *)pool->full;
-	pool->full = task;
+	weft_task_pool_put_locked(pool, (struct weft_task_magazine){ task, 1 });
 	weft_spin_unlock(&pool->lock);
 }
 

@@ -278,7 +278,10 @@ struct weft_task_magazine {
 	unsigned count;
 };
 
-/* Descriptors of one runtime. A worker keeps two magazines; whole ones travel through here. */
+/*
+ * Descriptors of one runtime. A worker keeps two magazines; whole ones travel through here, their
+ * length noted in the head's batch: counting would fetch each descriptor, cold, one after the other.
+ */
 struct weft_task_pool {
 	struct weft_spin lock;
 	struct weft_task *full; /* magazines, linked through node.prev of their heads */
@@ -292,9 +295,11 @@ struct weft_task_slab {
 	_Alignas(64) struct weft_task tasks[WEFT_TASK_SLAB_TASKS];
 };
 
-/* A magazine of free descriptors, NULL when out of memory. */
-struct weft_task *weft_task_pool_get(struct weft_task_pool *pool);
-void weft_task_pool_put(struct weft_task_pool *pool, struct weft_task *magazine);
+/* A magazine of free descriptors; its head is NULL when out of memory. */
+struct weft_task_magazine weft_task_pool_get(struct weft_task_pool *pool);
+void weft_task_pool_put(struct weft_task_pool *pool, struct weft_task_magazine magazine);
+/* Lock held. */
+void weft_task_pool_put_locked(struct weft_task_pool *pool, struct weft_task_magazine magazine);
 void weft_task_pool_finish(struct weft_task_pool *pool);
 /* Call fn for each task that seems unfinished; it may only read, and only what is type-stable. */
 void weft_task_pool_each(struct weft_task_pool *pool,

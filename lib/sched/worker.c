@@ -23,14 +23,16 @@
 
 /* -- the current worker ------------------------------------------------------------------------ */
 
-_Thread_local struct weft_worker *weft_worker_of_thread;
+__attribute__((used)) _Thread_local struct weft_worker *weft_worker_of_thread;
 _Atomic(uint32_t) weft_forked;
 
+#ifndef __x86_64__
 struct weft_worker *weft_worker_current(void)
 {
 	__asm__ __volatile__(""); /* never merged with an earlier call */
 	return weft_worker_of_thread;
 }
+#endif
 
 void weft_worker_set_current(struct weft_worker *worker)
 {

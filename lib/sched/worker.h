@@ -138,15 +138,29 @@ struct weft_runtime {
 	_Atomic(uint32_t) registered; /* its place in weft_runtimes, plus one */
 };
 
-/* The worker whose thread this is, NULL elsewhere. Never inlined: a task may move between two
- * calls, and compilers keep the address of a thread-local for a whole function. */
+extern _Thread_local struct weft_worker *weft_worker_of_thread;
+/*
+ * The worker whose thread this is, NULL elsewhere. A task may move between two calls, and compilers keep
+ * the address of a thread-local for a whole function: they must not see that this is one.
+ */
+#ifdef __x86_64__
+static inline struct weft_worker *weft_worker_current(void)
+{
+	struct weft_worker *worker;
+
+	__asm__ __volatile__("movq weft_worker_of_thread@gottpoff(%%rip), %0\n\t"
+			     "movq %%fs:(%0), %0"
+			     : "=r"(worker));
+	return worker;
+}
+#else
 __attribute__((noinline)) struct weft_worker *weft_worker_current(void);
+#endif
 void weft_worker_set_current(struct weft_worker *worker);
 /*
  * The same, inlined: only for a function of its own that does not suspend, or asks once and not again
  * after it has.
  */
-extern _Thread_local struct weft_worker *weft_worker_of_thread;
 static inline struct weft_worker *weft_worker_current_once(void)
 {
 	return weft_worker_of_thread;

@@ -2,9 +2,10 @@
 /*
  * x86-64, System V. A saved context, from its stack pointer up:
  *   mxcsr (4) x87 control word (4), r15, r14, r13, r12, rbx, rbp, address to continue at.
- * Left by pop and jmp: a ret would mispredict, since its call was made on another stack.
- * notrack: the address continued at follows a call and carries no endbr64. Shadow stacks are
- * not supported, so the note at the end promises indirect branch tracking only.
+ * Left by ret. Its call was made on another stack, but from the same place nearly always, so what the
+ * processor remembers of that call is the right address; and a jmp would leave it remembered, so that
+ * each return after it, of all the callers, is mispredicted. Shadow stacks are not supported, so the
+ * note at the end promises indirect branch tracking only.
  */
 	.text
 	.globl	weft_switch
@@ -68,10 +69,7 @@ weft_switch:
 	popq	%rbp
 	.cfi_adjust_cfa_offset -8
 	.cfi_restore %rbp
-	popq	%rdx
-	.cfi_adjust_cfa_offset -8
-	.cfi_register %rip, %rdx
-	notrack jmp *%rdx
+	ret
 .Lload_mxcsr:
 	.cfi_restore_state
 	ldmxcsr	(%rsp)
