@@ -137,6 +137,7 @@ static int make(struct weft_sim *config, struct weft_simulation **out)
 	if (rc < 0)
 		return rc;
 	runtime->io->simulated = true;
+	runtime->tasks.counts_alone = true;
 	*out = runtime->workers[0].backend_state;
 	(*out)->runtime = runtime;
 	(*out)->config = config;

@@ -179,7 +179,10 @@ WEFT_API struct weft_task *weft_self(void);
  */
 WEFT_API const char *weft_name(const struct weft_task *task);
 
-/* A number no other task of the process has; 0: the task could not be created. */
+/*
+ * A number no other task of the process has; in a simulation, of the simulation, and the same in each run of a
+ * seed. 0: the task could not be created.
+ */
 WEFT_API uint64_t weft_id(const struct weft_task *task);
 
 /*

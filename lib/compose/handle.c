@@ -100,13 +100,7 @@ const char *weft_name(const struct weft_task *task)
 
 uint64_t weft_id(const struct weft_task *task)
 {
-	uint64_t generation;
-
-	if (!task || (task->flags & WEFT_TASK_FAILED))
-		return 0;
-	/* Descriptors are 128 bytes apart in a 47-bit address space; the generation tells reuse apart. */
-	generation = weft_load_relaxed(&((struct weft_task *)task)->generation);
-	return (generation + 1) << 40 | ((uintptr_t)task >> 7 & ((UINT64_C(1) << 40) - 1));
+	return !task || (task->flags & WEFT_TASK_FAILED) ? 0 : weft_task_number(task);
 }
 
 int weft_cancel(struct weft_task *task)

@@ -271,7 +271,7 @@ void weft_task_complete_private(struct weft_worker *worker, struct weft_task *ta
 const char *weft_site_name(const char *site, unsigned argument);
 char *weft_site_named(const char *site, const char *name);
 
-enum { WEFT_MAGAZINE_TASKS = 128, WEFT_TASK_SLAB_TASKS = 512 };
+enum { WEFT_MAGAZINE_TASKS = 128, WEFT_TASK_SLAB_TASKS = 511, WEFT_TASK_SLAB_BYTES = 1 << 16 };
 
 struct weft_task_magazine {
 	struct weft_task *head;
@@ -287,13 +287,27 @@ struct weft_task_pool {
 	struct weft_task *full; /* magazines, linked through node.prev of their heads */
 	struct weft_task_slab *slabs;
 	uint32_t slab_count;
+	bool counts_alone; /* its slabs' numbers are its own, and not the process's: lib/sim */
 };
 
+/* Aligned to its size, so that a descriptor's slab, hence its number, follows from its address. */
 struct weft_task_slab {
 	struct weft_task_slab *next;
-	uint32_t index;
-	_Alignas(64) struct weft_task tasks[WEFT_TASK_SLAB_TASKS];
+	uint32_t number;
+	_Alignas(128) struct weft_task tasks[WEFT_TASK_SLAB_TASKS];
 };
+static_assert(sizeof(struct weft_task_slab) == WEFT_TASK_SLAB_BYTES, "no byte is left over");
+
+/* A number that no other task has at any time: how often the descriptor was used, and which it is. */
+static inline uint64_t weft_task_number(const struct weft_task *task)
+{
+	const struct weft_task_slab *slab =
+		(const struct weft_task_slab *)((uintptr_t)task & ~(uintptr_t)(WEFT_TASK_SLAB_BYTES - 1));
+	uint64_t place = (uint64_t)slab->number * WEFT_TASK_SLAB_TASKS + (uint64_t)(task - slab->tasks);
+	uint64_t generation = weft_load_relaxed(&((struct weft_task *)task)->generation);
+
+	return generation << 40 | (place + 1);
+}
 
 /* A magazine of free descriptors; its head is NULL when out of memory. */
 struct weft_task_magazine weft_task_pool_get(struct weft_task_pool *pool);

@@ -19,29 +19,67 @@ void weft_task_pool_put_locked(struct weft_task_pool *pool, struct weft_task_mag
 	pool->full = magazine.head;
 }
 
+/* The place is often aligned by luck, since each goes beside the last one; else there is room for one that is. */
+static struct weft_task_slab *map_aligned(void)
+{
+	const uintptr_t mask = WEFT_TASK_SLAB_BYTES - 1;
+	char *base = weft_sys_map(WEFT_TASK_SLAB_BYTES);
+	size_t before;
+
+	if (!base || !((uintptr_t)base & mask))
+		return (struct weft_task_slab *)base;
+	weft_sys_unmap(base, WEFT_TASK_SLAB_BYTES);
+	base = weft_sys_map(2 * WEFT_TASK_SLAB_BYTES);
+	if (!base)
+		return NULL;
+	before = -(uintptr_t)base & mask;
+	if (before)
+		weft_sys_unmap(base, before);
+	weft_sys_unmap(base + before + WEFT_TASK_SLAB_BYTES, WEFT_TASK_SLAB_BYTES - before);
+	return (struct weft_task_slab *)(base + before);
+}
+
+/* Called under the pool's lock. */
+static uint32_t next_number(struct weft_task_pool *pool)
+{
+	static _Atomic(uint32_t) slabs_of_process;
+
+	pool->slab_count++;
+	return pool->counts_alone ? pool->slab_count - 1 : weft_add_relaxed(&slabs_of_process, 1);
+}
+
+/* The slab's descriptors as magazines; the first of them. */
+static struct weft_task_magazine slab_divide(struct weft_task_pool *pool, struct weft_task_slab *slab)
+{
+	struct weft_task_magazine magazine = { NULL, 0 };
+
+	for (unsigned end = WEFT_TASK_SLAB_TASKS, first; end > 0; end = first) {
+		first = (end - 1) / WEFT_MAGAZINE_TASKS * WEFT_MAGAZINE_TASKS;
+		if (magazine.head)
+			weft_task_pool_put_locked(pool, magazine);
+		for (unsigned i = first; i < end - 1; i++)
+			slab->tasks[i].node.next = &slab->tasks[i + 1].node;
+		magazine = (struct weft_task_magazine){ &slab->tasks[first], end - first };
+	}
+	return magazine;
+}
+
 static struct weft_task_magazine slab_new(struct weft_task_pool *pool)
 {
-	struct weft_task_slab *slab = weft_sys_map(sizeof(*slab));
+	struct weft_task_slab *slab = map_aligned();
+	struct weft_task_magazine first;
 
 	if (!slab)
 		return (struct weft_task_magazine){ NULL, 0 };
 	/* All of it is touched below: one call costs less than a fault a page. Refused: the faults. */
 	weft_sys_madvise(slab, sizeof(*slab), MADV_POPULATE_WRITE);
 	weft_spin_lock(&pool->lock);
-	slab->index = pool->slab_count++;
+	slab->number = next_number(pool);
 	slab->next = pool->slabs;
 	pool->slabs = slab;
-	for (unsigned first = WEFT_MAGAZINE_TASKS; first < WEFT_TASK_SLAB_TASKS;
-		first += WEFT_MAGAZINE_TASKS)
-		weft_task_pool_put_locked(pool,
-			(struct weft_task_magazine){ &slab->tasks[first], WEFT_MAGAZINE_TASKS });
-	for (unsigned i = 0; i < WEFT_TASK_SLAB_TASKS; i++) {
-		bool last = i % WEFT_MAGAZINE_TASKS == WEFT_MAGAZINE_TASKS - 1;
-
-		slab->tasks[i].node.next = last ? NULL : &slab->tasks[i + 1].node;
-	}
+	first = slab_divide(pool, slab);
 	weft_spin_unlock(&pool->lock);
-	return (struct weft_task_magazine){ &slab->tasks[0], WEFT_MAGAZINE_TASKS };
+	return first;
 }
 
 struct weft_task_magazine weft_task_pool_get(struct weft_task_pool *pool)

@@ -35,22 +35,6 @@ void weft_sim_mix(struct weft_simulation *sim, uint64_t what)
 	sim->hash ^= sim->hash >> 29;
 }
 
-uint64_t weft_sim_number(struct weft_simulation *sim, const struct weft_task *task)
-{
-	struct weft_task_slab *slab = sim->runtime->tasks.slabs;
-
-	for (; slab; slab = slab->next) {
-		size_t place = (size_t)(task - slab->tasks);
-
-		if (task >= slab->tasks && place < WEFT_TASK_SLAB_TASKS)
-			return (uint64_t)weft_load_relaxed(
-				       &((struct weft_task *)task)->generation)
-				       << 32 |
-			       (slab->index * WEFT_TASK_SLAB_TASKS + place + 1);
-	}
-	return 0;
-}
-
 /* The task that would run: the one on top of the stack. */
 static struct weft_task *task_of(const struct candidate *candidate)
 {
@@ -59,11 +43,11 @@ static struct weft_task *task_of(const struct candidate *candidate)
 	return candidate->stack->frame ? candidate->stack->frame->task : NULL;
 }
 
-static uint64_t number_of(struct weft_simulation *sim, const struct candidate *candidate)
+static uint64_t number_of(const struct candidate *candidate)
 {
 	struct weft_task *task = task_of(candidate);
 
-	return task ? weft_sim_number(sim, task) : 0;
+	return task ? weft_task_number(task) : 0;
 }
 
 /* -- candidates -------------------------------------------------------------------------------- */
@@ -185,14 +169,14 @@ static size_t choose_pct(struct weft_simulation *sim, struct weft_queue *queue, 
 	collect(queue, all);
 	for (size_t i = 0; i < n; i++) {
 		uint64_t priority =
-			weft_sim_pct_priority(sim->pct, number_of(sim, &all[i]));
+			weft_sim_pct_priority(sim->pct, number_of(&all[i]));
 
 		if (i == 0 || priority > most) {
 			best = i;
 			most = priority;
 		}
 	}
-	weft_sim_pct_chosen(sim->pct, number_of(sim, &all[best]), sim->steps, n > 1);
+	weft_sim_pct_chosen(sim->pct, number_of(&all[best]), sim->steps, n > 1);
 	return best;
 }
 
@@ -216,7 +200,7 @@ static size_t choose(struct weft_simulation *sim, struct weft_queue *queue, size
 static void note_step(struct weft_simulation *sim, size_t n, size_t place,
 	struct weft_task *task, const char *call)
 {
-	uint64_t number = task ? weft_sim_number(sim, task) : 0;
+	uint64_t number = task ? weft_task_number(task) : 0;
 
 	weft_sim_mix(sim, number);
 	if (weft_unlikely(sim->trace != NULL))
@@ -285,7 +269,7 @@ static bool in_place(void *state, struct weft_task *task)
 	weft_sim_mix(sim, here);
 	if (weft_unlikely(sim->trace != NULL))
 		weft_sim_trace_note(sim, WEFT_SIM_TRACE_PLACE, 2, here,
-			weft_sim_number(sim, task), weft_name(task), NULL);
+			weft_task_number(task), weft_name(task), NULL);
 	return here;
 }
 

@@ -130,8 +130,6 @@ bool weft_sim_leap(struct weft_simulation *sim);
 
 /* schedule.c. What has happened becomes part of trace_hash. */
 void weft_sim_mix(struct weft_simulation *sim, uint64_t what);
-/* The number of a task: the same in every run of the same seed. */
-uint64_t weft_sim_number(struct weft_simulation *sim, const struct weft_task *task);
 
 /* simulate.c. The runtime begins to end, for that reason. */
 void weft_sim_end(struct weft_simulation *sim, int verdict);
