@@ -71,8 +71,15 @@ struct storming {
 	uint64_t steps_most;
 };
 
-static struct trial *current; /* what storm_simulate is to run */
+static struct trial *current; /* what storm_simulate runs, or has just run */
 static char last_words[1000]; /* of a case that nothing ends */
+
+FILE *storm_output;
+
+static FILE *output(void)
+{
+	return storm_output ? storm_output : stderr;
+}
 
 /* -- the meddler ------------------------------------------------------------------------------- */
 
@@ -176,7 +183,7 @@ static void describe(const struct trial *trial, const char *wrong, char *text, s
 static void give_up(int signal)
 {
 	(void)signal;
-	if (write(STDERR_FILENO, last_words, strlen(last_words)) < 0)
+	if (write(fileno(output()), last_words, strlen(last_words)) < 0)
 		_exit(2);
 	_exit(1);
 }
@@ -257,7 +264,6 @@ static void run_once(const struct storming *storming, const struct attempt *atte
 	else
 		storm_simulate(storm->fn, storm->arg);
 	stop_watch();
-	current = NULL;
 	if (!trial->victim[0])
 		memcpy(trial->victim, trial->sim.cancelled, sizeof(trial->victim));
 }
@@ -292,6 +298,11 @@ static const char *judge_descriptors(const struct held *before, const struct hel
 	return storm_says("descriptor %d (%s) was left open", left, what);
 }
 
+bool storm_undisturbed(void)
+{
+	return current->attempt.at == 0 && !current->attempt.faults;
+}
+
 static const char *judge_reports(const struct trial *trial)
 {
 	if (trial->deadlocks)
@@ -302,8 +313,7 @@ static const char *judge_reports(const struct trial *trial)
 		return "something was left over";
 	if (trial->misuses)
 		return "misuse";
-	if (trial->attempt.at == 0 && !trial->attempt.faults && trial->status < 0 &&
-		!trial->storm->may_fail)
+	if (storm_undisturbed() && trial->status < 0 && !trial->storm->may_fail)
 		return storm_says("undisturbed, and it fails with %d (%s)", trial->status,
 			strerror(-trial->status));
 	return NULL;
@@ -335,7 +345,7 @@ static void failed(
 	if (result->failures++ == 0)
 		memcpy(result->text, text, sizeof(text));
 	if (!storming->storm->quiet && result->failures <= FAILURES_SHOWN)
-		fputs(text, stderr);
+		fputs(text, output());
 }
 
 /*
@@ -364,7 +374,7 @@ static void run_and_judge(
 		hash = trial->sim.trace_hash;
 	}
 	if (getenv("DBG"))
-		fprintf(stderr, "how %u at %lu grown %ld moments %lu steps %lu\n",
+		fprintf(output(), "how %u at %lu grown %ld moments %lu steps %lu\n",
 			attempt->how, attempt->at, grown, trial->moments,
 			trial->sim.steps);
 	if (!wrong && grown)
@@ -453,7 +463,7 @@ static void run_all(struct storming *storming)
 	}
 	if (held_unreachable()) {
 		storming->result.failures++;
-		fprintf(stderr, "storm: %s: memory was lost, see above\n",
+		fprintf(output(), "storm: %s: memory was lost, see above\n",
 			storming->storm->name);
 	}
 }
@@ -472,7 +482,7 @@ static void run_again(struct storming *storming, const char *again)
 		return;
 	run_undisturbed(storming, &(struct attempt){.policy = attempt.policy}, &trial);
 	run_and_judge(storming, &attempt, &trial);
-	fprintf(stderr, "storm: %s: status %d, %" PRIu64 " steps, hash %" PRIx64 "\n",
+	fprintf(output(), "storm: %s: status %d, %" PRIu64 " steps, hash %" PRIx64 "\n",
 		storming->storm->name, trial.status, trial.sim.steps,
 		trial.sim.trace_hash);
 }
@@ -487,11 +497,12 @@ uint64_t storm_run(const struct storm *storm, struct storm_result *result)
 	else
 		run_all(&storming);
 	if (!again && !storm->quiet)
-		printf("storm: %s: %" PRIu64 " checkpoints, %" PRIu64 " runs, %" PRIu64
-		       " failures\n",
+		fprintf(output(),
+			"storm: %s: %" PRIu64 " checkpoints, %" PRIu64 " runs, %" PRIu64
+			" failures\n",
 			storm->name, storming.result.checkpoints, storming.result.runs,
 			storming.result.failures);
-	fflush(stdout);
+	fflush(output());
 	if (result)
 		*result = storming.result;
 	return storming.result.failures;

@@ -22,6 +22,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <weft/base.h>
 #include <weft/runtime.h>
@@ -66,6 +67,12 @@ uint64_t storm_run(const struct storm *storm, struct storm_result *result);
 
 /* For a check: what it says, in one buffer that the next call overwrites. */
 const char *storm_says(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* For a check: the run was neither disturbed nor met by faults. */
+bool storm_undisturbed(void);
+
+/* Where the storm speaks; NULL: stderr. */
+extern FILE *storm_output;
 
 /* From run: simulates fn(arg) as this case of the storm wants it. Its status. */
 int storm_simulate(weft_fn fn, void *arg);
