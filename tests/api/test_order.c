@@ -48,6 +48,17 @@ static void jitter(intptr_t member, int call)
 	weft_sleep((weft_ns)((member * 7919 + call * 104729) % 50) * 1000);
 }
 
+/* Runs the functions as members, created in this order, and joins them; the status of each must be 0. */
+static void members_run(int n, const weft_fn *fns)
+{
+	for (intptr_t i = 0; i < n; i++)
+		members[i] = weft_order_create_task(order, fns[i], (void *)i);
+	cr_assert_eq(weft_gather(members, (size_t)n, NULL, WEFT_GATHER_ALL), 0); /* they look at each other */
+	for (int i = 0; i < n; i++)
+		cr_assert_eq(weft_join(members[i]), 0, "member %d", i);
+	weft_order_release(order);
+}
+
 /* -- CHAIN ------------------------------------------------------------------------------------- */
 
 static int link_in_three_parts(void *arg)
@@ -134,28 +145,43 @@ static int chain_of_the_impatient(void *arg)
 	return 0;
 }
 
-static void ignore_report(const struct weft_report *report, void *user)
+/* Reports of a deadlock that name both. */
+struct deadlocks {
+	const char *waits, *for_whom;
+	int reported;
+};
+
+static void count_deadlock(const struct weft_report *report, void *user)
 {
-	if (report->kind == WEFT_REPORT_DEADLOCK && strstr(report->text, "succeed"))
-		++*(int *)user;
+	struct deadlocks *deadlocks = user;
+
+	if (report->kind != WEFT_REPORT_DEADLOCK)
+		return;
+	cr_assert_eq(report->status, -EDEADLK);
+	cr_assert_str_eq(report->task, deadlocks->waits);
+	cr_assert_not_null(strstr(report->text, deadlocks->for_whom), "%s", report->text);
+	deadlocks->reported++;
 }
 
-static int run_and_count_deadlocks(weft_fn fn, unsigned workers)
+static int run_and_count_deadlocks(
+	weft_fn fn, unsigned workers, const char *waits, const char *for_whom)
 {
 	struct weft_config config = WEFT_CONFIG_INIT;
-	int deadlocks = 0;
+	struct deadlocks deadlocks = { waits, for_whom, 0 };
 
 	config.workers = workers;
-	config.on_report = ignore_report;
+	config.on_report = count_deadlock;
 	config.user = &deadlocks;
 	cr_assert_eq(weft_run(fn, NULL, &config), 0);
-	return deadlocks;
+	return deadlocks.reported;
 }
 
 Test(order, a_link_that_waits_for_a_later_one_is_told)
 {
-	cr_assert_eq(run_and_count_deadlocks(chain_of_the_impatient, 1), 1);
-	cr_assert_eq(run_and_count_deadlocks(chain_of_the_impatient, 2), 1);
+	for (unsigned workers = 1; workers <= 2; workers++)
+		cr_assert_eq(run_and_count_deadlocks(
+				     chain_of_the_impatient, workers, "await_the_next", "'succeed'"),
+			1);
 }
 
 enum { LONG = SANITIZED ? 20000 : 1000000 };
@@ -517,6 +543,9 @@ static int await_the_next_in_section(void *arg)
 	(void)arg;
 	cr_assert_eq(weft_commit_begin(), 0);
 	int rc = weft_await(members[1]);
+	cr_assert_eq(weft_gather(&members[1], 1, NULL, 0), -EDEADLK);
+	cr_assert_eq(weft_wait_for(members[1], WEFT_SEC(10)), -EDEADLK);
+	cr_assert_eq(weft_join(weft_ref(members[1])), -EDEADLK);
 	weft_commit_end();
 	return rc;
 }
@@ -544,7 +573,38 @@ static int commit_of_the_impatient(void *arg)
 
 Test(order, a_section_that_waits_for_a_later_member_is_told)
 {
-	cr_assert_eq(weft_run(commit_of_the_impatient, NULL, NULL), 0);
+	cr_assert_eq(run_and_count_deadlocks(commit_of_the_impatient, 2, "await_the_next_in_section",
+			     "'commit_after'"),
+		4);
+}
+
+static int await_and_commit(void *arg)
+{
+	(void)arg;
+	int rc = weft_await(members[1]); /* in no section: it may commit before this one */
+	cr_assert_eq(rc, 0);
+	rc = weft_commit_begin();
+	weft_commit_end();
+	return rc;
+}
+
+static int give_up_and_end(void *arg)
+{
+	(void)arg;
+	return weft_status(members[0]) == -EINPROGRESS ? 0 : -EIO;
+}
+
+static int patient_commit(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_COMMIT);
+	members_run(2, (const weft_fn[]){ await_and_commit, give_up_and_end });
+	return 0;
+}
+
+Test(order, outside_a_section_a_later_member_may_be_waited_for)
+{
+	run_on_1_2_4(patient_commit);
 }
 
 static int misuse_commit(void *arg)
@@ -559,8 +619,17 @@ static int misuse_commit(void *arg)
 	return 0;
 }
 
+static int commit_nowhere(void *arg)
+{
+	(void)arg;
+	weft_commit_end(); /* reported */
+	return weft_commit_begin();
+}
+
 static int misuse(void *arg)
 {
+	static const int others[] = { WEFT_ORDER_CHAIN, WEFT_ORDER_START, WEFT_ORDER_ARRIVAL, WEFT_ORDER_TURN };
+
 	(void)arg;
 	cr_assert_eq(weft_commit_begin(), -EPERM, "no member");
 	weft_commit_end(); /* reported */
@@ -568,8 +637,16 @@ static int misuse(void *arg)
 	cr_assert_eq(weft_join(weft_order_create_task(order, misuse_commit, NULL)), 0);
 	cr_assert_eq(weft_join(weft_order_create_task(order, NULL, NULL)), -EINVAL);
 	cr_assert_eq(weft_join(weft_order_create_task(NULL, succeed, NULL)), -EINVAL);
+	cr_assert_eq(weft_join(weft_create_task(commit_nowhere, NULL)), -EPERM, "a member's child is none");
 	weft_order_release(order);
+	for (int i = 0; i < 4; i++) {
+		begin(others[i]);
+		cr_assert_eq(weft_join(weft_order_create_task(order, commit_nowhere, NULL)), -EPERM);
+		weft_order_release(order);
+	}
 	weft_order_release(NULL);
+	cr_assert_null(weft_order_create(-1, NULL));
+	cr_assert_null(weft_order_create(WEFT_ORDER_COMMIT + 1, NULL));
 	cr_assert_null(weft_order_create(0, NULL));
 	cr_assert_null(weft_order_create(99, NULL));
 	return 0;
@@ -589,7 +666,7 @@ Test(order, misuse_has_clear_errors)
 	config.on_report = count_misuse;
 	config.user = &reports;
 	cr_assert_eq(weft_run(misuse, NULL, &config), 0);
-	cr_assert_eq(reports, 3);
+	cr_assert_eq(reports, 8);
 	cr_assert_eq(weft_commit_begin(), -EPERM, "a plain thread");
 	order = weft_order_create(WEFT_ORDER_CHAIN, NULL);
 	struct weft_task *task = weft_order_create_task(order, succeed, NULL);
@@ -877,17 +954,6 @@ Test(order, turn_waits_for_the_member_whose_turn_it_is)
 /* -- TURN: what belongs to a turn -------------------------------------------------------------- */
 
 static struct weft_chan *chan;
-
-/* Runs the functions as members, created in this order, and joins them; the status of each must be 0. */
-static void members_run(int n, const weft_fn *fns)
-{
-	for (intptr_t i = 0; i < n; i++)
-		members[i] = weft_order_create_task(order, fns[i], (void *)i);
-	cr_assert_eq(weft_gather(members, (size_t)n, NULL, WEFT_GATHER_ALL), 0); /* they look at each other */
-	for (int i = 0; i < n; i++)
-		cr_assert_eq(weft_join(members[i]), 0, "member %d", i);
-	weft_order_release(order);
-}
 
 static int record_twice(void *arg)
 {
