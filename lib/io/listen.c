@@ -73,6 +73,6 @@ int weft_local_address(int fd, char *buf, size_t n)
 
 	if (!buf && n)
 		return -EFAULT;
-	rc = weft_sys_getsockname(fd, (struct sockaddr *)&address.storage, &address.len);
+	rc = weft_ground()->local_name(fd, (struct sockaddr *)&address.storage, &address.len);
 	return rc < 0 ? rc : weft_address_format(&address, buf, n);
 }
