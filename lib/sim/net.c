@@ -11,7 +11,7 @@
 #include "io/optable.h"
 
 enum {
-	RESETS = 8,               /* one in so many of those that could */
+	RESETS = 8, /* one in so many of those that could */
 	REORDER_NS = 100 * 1000,
 };
 
@@ -53,7 +53,8 @@ static void let_try(struct weft_net_socket *socket)
 	struct weft_node *node = socket->waiting.head, *next;
 
 	for (; node; node = next) {
-		struct weft_net_kept *kept = weft_container_of(node, struct weft_net_kept, node);
+		struct weft_net_kept *kept =
+			weft_container_of(node, struct weft_net_kept, node);
 		int64_t rc = weft_net_attempt(socket, kept->op, &kept->progress);
 
 		next = node->next;
@@ -179,8 +180,9 @@ static int64_t receive(
 		return rc;
 	if (data.flags & MSG_ERRQUEUE)
 		return -EAGAIN;
-	return weft_net_is_stream(socket) ? weft_net_stream_receive(socket, &data, progress)
-					  : weft_net_datagram_receive(socket, &data);
+	return weft_net_is_stream(socket)
+		       ? weft_net_stream_receive(socket, &data, progress)
+		       : weft_net_datagram_receive(socket, &data);
 }
 
 static int64_t send_data(
@@ -265,23 +267,26 @@ static bool breaks(const struct weft_net_socket *socket, const struct weft_op *o
 	       weft_sim_fault(sim, WEFT_SIM_RESET) && weft_sim_draw(sim, RESETS) == 0;
 }
 
-static int64_t begin(struct weft_net_socket *socket, const struct weft_op *op, uint64_t *progress)
+static int64_t begin(
+	struct weft_net_socket *socket, const struct weft_op *op, uint64_t *progress)
 {
 	if (breaks(socket, op))
 		weft_net_stream_reset(socket);
 	if (op->code == IORING_OP_CONNECT)
-		return weft_net_connect(socket, (const void *)(uintptr_t)op->addr,
-			(socklen_t)op->off);
+		return weft_net_connect(
+			socket, (const void *)(uintptr_t)op->addr, (socklen_t)op->off);
 	return weft_net_attempt(socket, op, progress);
 }
 
 static bool waits(const struct weft_op *op, int64_t rc)
 {
-	return op->code == IORING_OP_CONNECT ? rc == -EINPROGRESS
-					     : rc == -EAGAIN && !weft_op_answers_again(op);
+	return op->code == IORING_OP_CONNECT
+		       ? rc == -EINPROGRESS
+		       : rc == -EAGAIN && !weft_op_answers_again(op);
 }
 
-static int submit_to(struct weft_net *net, struct weft_net_socket *socket, struct weft_op *op)
+static int submit_to(
+	struct weft_net *net, struct weft_net_socket *socket, struct weft_op *op)
 {
 	uint64_t progress = 0;
 	int64_t rc = begin(socket, op, &progress);
@@ -329,7 +334,8 @@ static void end_some(struct weft_net *net, const struct weft_op *op, int fd)
 	struct weft_node *node = net->kept.head, *next;
 
 	for (; node; node = next) {
-		struct weft_net_kept *kept = weft_container_of(node, struct weft_net_kept, all);
+		struct weft_net_kept *kept =
+			weft_container_of(node, struct weft_net_kept, all);
 
 		next = node->next;
 		if (op ? kept->op == op : kept->op->fd == fd)

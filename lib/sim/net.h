@@ -33,10 +33,12 @@
 #include "sim/io.h"
 
 enum {
-	WEFT_NET_WINDOW = 64 * 1024, /* bytes on their way to a socket and in it; then the sender waits */
+	WEFT_NET_WINDOW =
+		64 *
+		1024, /* bytes on their way to a socket and in it; then the sender waits */
 	WEFT_NET_DATAGRAM = 65507,   /* a message's, at most */
 	WEFT_NET_BACKLOG = 4096,     /* listen's, at most */
-	WEFT_NET_PORT_FIRST = 49152,
+	WEFT_NET_PORT_FIRST = 61000, /* none that Linux gives to a bind(2) of port 0 */
 	WEFT_NET_PORTS = 65536 - WEFT_NET_PORT_FIRST,
 };
 
@@ -56,9 +58,10 @@ struct weft_net {
 	struct weft_list named;   /* of them, those that an address may mean */
 	struct weft_list kept;    /* operations that wait, in order of submission */
 	struct weft_list stirred;
-	struct weft_list flying;           /* datagrams on their way */
-	struct weft_net_socket **by_fd;    /* whom a number was last seen to lead to */
-	struct weft_net_socket *found;     /* whose operation it is: between takes and submit */
+	struct weft_list flying;        /* datagrams on their way */
+	struct weft_net_socket **by_fd; /* whom a number was last seen to lead to */
+	struct weft_net_socket
+		*found; /* whose operation it is: between takes and submit */
 	size_t by_fd_count;
 	uint64_t numbers;
 	uint64_t ended; /* operations, so far */
@@ -101,11 +104,11 @@ struct weft_net_socket {
 	struct weft_net *net;
 	uint64_t number;
 	/* the descriptor */
-	int fd;           /* -1: none yet, or none any more */
-	unsigned fds;     /* how many are known to lead here */
-	dev_t dev;        /* what is behind them, by which reuse of a number is found out */
+	int fd;       /* -1: none yet, or none any more */
+	unsigned fds; /* how many are known to lead here */
+	dev_t dev;    /* what is behind them, by which reuse of a number is found out */
 	ino_t ino;
-	bool is_outside;  /* it was there before the simulation: not ours to close */
+	bool is_outside; /* it was there before the simulation: not ours to close */
 	/* what it is */
 	int family, type;
 	enum weft_net_state state;
@@ -122,13 +125,14 @@ struct weft_net_socket {
 	struct weft_net_socket *listener; /* in whose backlog, or at whose door it is */
 	unsigned pending, backlog_max;
 	/* what comes in */
-	struct weft_list transit, arrived; /* chunks; arrived: datagrams of a message socket */
-	size_t coming, ready;              /* bytes in transit and arrived */
-	enum weft_net_ending ending;       /* in transit, behind all that */
+	struct weft_list transit,
+		arrived;             /* chunks; arrived: datagrams of a message socket */
+	size_t coming, ready;        /* bytes in transit and arrived */
+	enum weft_net_ending ending; /* in transit, behind all that */
 	weft_ns ending_at;
-	weft_ns last_at;                   /* nothing arrives before what was sent before */
-	bool ended;                        /* the peer's end has arrived */
-	struct weft_sim_event due;         /* of the first in transit; of a connect */
+	weft_ns last_at;           /* nothing arrives before what was sent before */
+	bool ended;                /* the peer's end has arrived */
+	struct weft_sim_event due; /* of the first in transit; of a connect */
 	/* operations */
 	struct weft_list waiting;
 };
@@ -175,7 +179,8 @@ int weft_net_take_error(struct weft_net_socket *socket);
 /* Whose number this is now; NULL: no simulated socket's, or out of memory. */
 struct weft_net_socket *weft_net_find(struct weft_net *net, int fd);
 /* That number leads to a new socket. -ENOMEM. */
-int weft_net_open(struct weft_net *net, int fd, int family, int type, struct weft_net_socket **out);
+int weft_net_open(
+	struct weft_net *net, int fd, int family, int type, struct weft_net_socket **out);
 /* One without a descriptor; NULL: no memory. */
 struct weft_net_socket *weft_net_create(struct weft_net *net, int family, int type);
 /* This descriptor has been made for it. -ENOMEM. */
@@ -243,10 +248,10 @@ int64_t weft_net_accept(struct weft_net_socket *socket, const struct weft_op *op
 
 /* -- net_stream.c ------------------------------------------------------------------------------ */
 
-int64_t weft_net_stream_receive(
-	struct weft_net_socket *socket, const struct weft_net_data *data, uint64_t *progress);
-int64_t weft_net_stream_send(
-	struct weft_net_socket *socket, const struct weft_net_data *data, uint64_t *progress);
+int64_t weft_net_stream_receive(struct weft_net_socket *socket,
+	const struct weft_net_data *data, uint64_t *progress);
+int64_t weft_net_stream_send(struct weft_net_socket *socket,
+	const struct weft_net_data *data, uint64_t *progress);
 /* How much may be sent; 0: wait; -errno: nothing. */
 int64_t weft_net_stream_room(struct weft_net_socket *socket);
 /* Off with the chunk to the peer; its memory is given away. */
@@ -279,7 +284,8 @@ void weft_net_datagram_drop(struct weft_net_socket *socket);
 int weft_net_data_of(const struct weft_op *op, struct weft_net_data *data);
 /* n bytes from or to the buffers, after the first skip of them. */
 void weft_net_gather(const struct weft_net_data *data, size_t skip, char *out, size_t n);
-void weft_net_scatter(const struct weft_net_data *data, size_t skip, const char *in, size_t n);
+void weft_net_scatter(
+	const struct weft_net_data *data, size_t skip, const char *in, size_t n);
 
 /* -- net_splice.c ------------------------------------------------------------------------------ */
 

@@ -119,10 +119,12 @@ void weft_net_listen_end(struct weft_net_socket *socket)
 /* Nobody is there. */
 static int not_there(const struct weft_net_socket *socket)
 {
-	const struct sockaddr_un *un = (const struct sockaddr_un *)&socket->remote.storage;
+	const struct sockaddr_un *un =
+		(const struct sockaddr_un *)&socket->remote.storage;
 
-	return weft_net_is_unix(socket) && !socket->refused && un->sun_path[0] ? -ENOENT
-									       : -ECONNREFUSED;
+	return weft_net_is_unix(socket) && !socket->refused && un->sun_path[0]
+		       ? -ENOENT
+		       : -ECONNREFUSED;
 }
 
 static int fail(struct weft_net_socket *socket, int code)

@@ -66,7 +66,8 @@ int weft_net_data_of(const struct weft_op *op, struct weft_net_data *data)
 }
 
 /* Copies n bytes after the first skip; out of the buffers or into them. */
-static void copy(const struct weft_net_data *data, size_t skip, char *out, const char *in, size_t n)
+static void copy(const struct weft_net_data *data, size_t skip, char *out, const char *in,
+	size_t n)
 {
 	for (size_t i = 0; n > 0; i++) {
 		size_t length = data->iov[i].iov_len, part;
@@ -94,7 +95,8 @@ void weft_net_gather(const struct weft_net_data *data, size_t skip, char *out, s
 	copy(data, skip, out, NULL, n);
 }
 
-void weft_net_scatter(const struct weft_net_data *data, size_t skip, const char *in, size_t n)
+void weft_net_scatter(
+	const struct weft_net_data *data, size_t skip, const char *in, size_t n)
 {
 	copy(data, skip, NULL, in, n);
 }

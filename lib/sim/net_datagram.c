@@ -45,8 +45,8 @@ static struct weft_net_socket *of_number(struct weft_net *net, uint64_t number)
 /* -- receivers --------------------------------------------------------------------------------- */
 
 /* Who is connected to the sender comes before who listens to all. */
-static struct weft_net_socket *receiver_of(
-	struct weft_net *net, const struct weft_address *to, const struct weft_address *from)
+static struct weft_net_socket *receiver_of(struct weft_net *net,
+	const struct weft_address *to, const struct weft_address *from)
 {
 	struct weft_net_socket *found = NULL;
 	struct weft_node *node = net->named.head, *next;
@@ -71,8 +71,8 @@ static struct weft_net_socket *receiver_of(
 	return found;
 }
 
-static struct weft_net_socket *find_receiver(
-	struct weft_net *net, const struct weft_address *to, const struct weft_address *from)
+static struct weft_net_socket *find_receiver(struct weft_net *net,
+	const struct weft_address *to, const struct weft_address *from)
 {
 	struct weft_net_socket *found = receiver_of(net, to, from);
 
@@ -103,7 +103,8 @@ bool weft_net_datagram_has_room(struct weft_net_socket *socket)
 static void room_again(struct weft_net *net)
 {
 	for (struct weft_node *node = net->kept.head; node; node = node->next) {
-		struct weft_net_kept *kept = weft_container_of(node, struct weft_net_kept, all);
+		struct weft_net_kept *kept =
+			weft_container_of(node, struct weft_net_kept, all);
 
 		if (weft_net_is_unix(kept->socket) && !weft_net_is_stream(kept->socket))
 			weft_net_stir(kept->socket);
@@ -262,8 +263,8 @@ int64_t weft_net_datagram_send(
 
 /* -- receiving --------------------------------------------------------------------------------- */
 
-static void fill_in(const struct weft_net_socket *socket, const struct weft_net_data *data,
-	const struct weft_net_datagram *datagram)
+static void fill_in(const struct weft_net_socket *socket,
+	const struct weft_net_data *data, const struct weft_net_datagram *datagram)
 {
 	struct msghdr *msg = data->msg;
 

@@ -43,7 +43,8 @@ static struct weft_address name4(in_addr_t host, in_port_t port)
 	return name;
 }
 
-static struct weft_address name6(const struct in6_addr *host, in_port_t port, uint32_t scope)
+static struct weft_address name6(
+	const struct in6_addr *host, in_port_t port, uint32_t scope)
 {
 	struct weft_address name = {.len = sizeof(struct sockaddr_in6)};
 	struct sockaddr_in6 *in = (struct sockaddr_in6 *)&name.storage;
@@ -77,7 +78,8 @@ static bool is_any(const struct weft_address *name)
 
 /* -- reading and writing ----------------------------------------------------------------------- */
 
-static int read_unix(const struct sockaddr *addr, socklen_t len, struct weft_address *name)
+static int read_unix(
+	const struct sockaddr *addr, socklen_t len, struct weft_address *name)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 
@@ -234,8 +236,8 @@ static bool overlap(const struct weft_net_socket *socket, const struct weft_addr
 }
 
 /* May both have it, by their options? */
-static bool share(
-	const struct weft_net_socket *socket, const struct weft_net_socket *other, bool listening)
+static bool share(const struct weft_net_socket *socket,
+	const struct weft_net_socket *other, bool listening)
 {
 	if (weft_net_is_unix(socket))
 		return false;
@@ -249,8 +251,8 @@ static bool share(
 }
 
 /* listening: it is about to, and only who listens is in its way. */
-static bool is_taken(const struct weft_net_socket *socket, const struct weft_address *name,
-	bool listening)
+static bool is_taken(const struct weft_net_socket *socket,
+	const struct weft_address *name, bool listening)
 {
 	struct weft_node *node = socket->net->named.head, *next;
 

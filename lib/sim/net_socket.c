@@ -74,8 +74,9 @@ static bool is_simulated(int fd, int *family, int *type)
 	if (*type != SOCK_STREAM && *type != SOCK_DGRAM)
 		return false;
 	if (*family == AF_INET || *family == AF_INET6) {
-		if (*type == SOCK_STREAM ? protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP
-					 : protocol != IPPROTO_UDP)
+		if (*type == SOCK_STREAM
+				? protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP
+				: protocol != IPPROTO_UDP)
 			return false;
 	} else if (*family != AF_UNIX) {
 		return false;
@@ -174,7 +175,8 @@ static void rename_number(struct weft_net_socket *socket)
 	struct weft_net *net = socket->net;
 
 	socket->fd = -1;
-	for (size_t fd = 0; socket->fds && socket->fd < 0 && fd < net->by_fd_count; fd++) {
+	for (size_t fd = 0; socket->fds && socket->fd < 0 && fd < net->by_fd_count;
+		fd++) {
 		if (net->by_fd[fd] == socket)
 			socket->fd = (int)fd;
 	}
@@ -222,7 +224,8 @@ int weft_net_attach(struct weft_net_socket *socket, int fd)
 bool weft_net_is_open(struct weft_net_socket *socket)
 {
 	if (!socket->fds && socket->listener)
-		weft_net_is_open(socket->listener); /* with it goes who is in its backlog */
+		weft_net_is_open(
+			socket->listener); /* with it goes who is in its backlog */
 	while (socket->fds && !leads_to(socket->fd, socket))
 		forget_number(socket->net, socket->fd, false);
 	return !socket->is_closed;
@@ -239,7 +242,8 @@ void weft_net_detach(struct weft_net *net, int fd)
 		return;
 	getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len);
 	errno = before;
-	forget_number(net, fd, linger.l_onoff && !linger.l_linger && leads_to(fd, socket));
+	forget_number(
+		net, fd, linger.l_onoff && !linger.l_linger && leads_to(fd, socket));
 }
 
 /* -- finding ----------------------------------------------------------------------------------- */
@@ -257,7 +261,8 @@ static struct weft_net_socket *of_identity(struct weft_net *net, const struct st
 }
 
 /* The program made it by itself, or a second number for one. */
-static struct weft_net_socket *adopt(struct weft_net *net, int fd, const struct stat *about)
+static struct weft_net_socket *adopt(
+	struct weft_net *net, int fd, const struct stat *about)
 {
 	struct weft_net_socket *socket;
 	int family, type;
@@ -416,7 +421,8 @@ void weft_net_dispose(struct weft_net_socket *socket)
 {
 	if (!socket->fds && !socket->listener && weft_list_empty(&socket->waiting))
 		weft_net_close(socket, false);
-	if (!socket->is_closed || socket->is_stirred || !weft_list_empty(&socket->waiting))
+	if (!socket->is_closed || socket->is_stirred ||
+		!weft_list_empty(&socket->waiting))
 		return;
 	weft_list_remove(&socket->net->sockets, &socket->node);
 	free(socket);
@@ -445,7 +451,8 @@ static const char *describe(
 	*address = &socket->remote;
 	if (socket->state == WEFT_NET_CONNECTED)
 		return "connection to ";
-	return socket->state == WEFT_NET_CONNECTING ? "socket that connects to " : "socket";
+	return socket->state == WEFT_NET_CONNECTING ? "socket that connects to "
+						    : "socket";
 }
 
 static void report(const struct weft_net_socket *socket)
@@ -454,10 +461,11 @@ static void report(const struct weft_net_socket *socket)
 	const char *what = describe(socket, &address);
 	char text[TEXT], name[TEXT / 2] = "";
 
-	if (what[strlen(what) - 1] == ' ' && weft_address_format(address, name, sizeof(name)) < 0)
+	if (what[strlen(what) - 1] == ' ' &&
+		weft_address_format(address, name, sizeof(name)) < 0)
 		name[0] = '\0';
-	snprintf(text, sizeof(text), "descriptor %d, a %s %s%s, is still open", socket->fd,
-		name_of_kind(socket), what, name);
+	snprintf(text, sizeof(text), "descriptor %d, a %s %s%s, is still open",
+		socket->fd, name_of_kind(socket), what, name);
 	weft_sim_report(socket->net->sim, WEFT_REPORT_LEAK, -EBUSY, text);
 }
 

@@ -68,7 +68,8 @@ static int64_t to_socket(struct weft_net_socket *out, int pipe, size_t n)
 static int64_t from_socket(struct weft_net_socket *in, int pipe, size_t n)
 {
 	char buf[AT_ONCE];
-	struct iovec iov = {.iov_base = buf, .iov_len = n < sizeof(buf) ? n : sizeof(buf)};
+	struct iovec iov = {
+		.iov_base = buf, .iov_len = n < sizeof(buf) ? n : sizeof(buf)};
 	struct weft_net_data data = {
 		.iov = &iov, .count = 1, .total = iov.iov_len, .flags = MSG_PEEK};
 	uint64_t progress = 0;
@@ -94,5 +95,6 @@ int64_t weft_net_splice(struct weft_net *net, const struct weft_op *op)
 		return -EINVAL;
 	if (in ? source->off >= 0 : op->off != UINT64_MAX)
 		return -ESPIPE;
-	return in ? from_socket(in, op->fd, op->len) : to_socket(out, source->fd, op->len);
+	return in ? from_socket(in, op->fd, op->len)
+		  : to_socket(out, source->fd, op->len);
 }

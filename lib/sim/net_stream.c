@@ -15,7 +15,8 @@
 
 static struct weft_net_chunk *first(struct weft_list *list)
 {
-	return list->head ? weft_container_of(list->head, struct weft_net_chunk, node) : NULL;
+	return list->head ? weft_container_of(list->head, struct weft_net_chunk, node)
+			  : NULL;
 }
 
 static void drop(struct weft_list *list)
@@ -49,8 +50,9 @@ static void end_arrives(struct weft_net_socket *socket)
 
 	socket->ending = WEFT_NET_GOES_ON;
 	if (is_reset)
-		shut_both(socket, socket->ended && !weft_net_is_unix(socket) ? -EPIPE
-									     : -ECONNRESET);
+		shut_both(socket, socket->ended && !weft_net_is_unix(socket)
+					  ? -EPIPE
+					  : -ECONNRESET);
 	else
 		socket->ended = true;
 	weft_net_stir(socket);
@@ -158,8 +160,8 @@ void weft_net_stream_push(struct weft_net_socket *socket, struct weft_net_chunk 
 	advance(peer);
 }
 
-static int64_t send_some(
-	struct weft_net_socket *socket, const struct weft_net_data *data, size_t skip, size_t n)
+static int64_t send_some(struct weft_net_socket *socket, const struct weft_net_data *data,
+	size_t skip, size_t n)
 {
 	struct weft_net_chunk *chunk = malloc(sizeof(*chunk) + n);
 
@@ -191,8 +193,8 @@ static int64_t send_part(struct weft_net_socket *socket, const struct weft_net_d
 		socket, data, skip, wants_all ? n : weft_sim_part(socket->net->sim, n));
 }
 
-int64_t weft_net_stream_send(
-	struct weft_net_socket *socket, const struct weft_net_data *data, uint64_t *progress)
+int64_t weft_net_stream_send(struct weft_net_socket *socket,
+	const struct weft_net_data *data, uint64_t *progress)
 {
 	bool wants_all = data->flags & MSG_WAITALL && !(data->flags & MSG_DONTWAIT);
 	int64_t rc;
@@ -253,7 +255,8 @@ void weft_net_stream_take(struct weft_net_socket *socket, size_t n)
 		weft_net_stir(socket->peer);
 }
 
-static void fill_in(const struct weft_net_socket *socket, const struct weft_net_data *data)
+static void fill_in(
+	const struct weft_net_socket *socket, const struct weft_net_data *data)
 {
 	struct msghdr *msg = data->msg;
 
@@ -280,8 +283,8 @@ static int refuse(const struct weft_net_socket *socket, int flags)
 }
 
 /* What there is, in addition to the first skip bytes; -EAGAIN, 0 at the end. */
-static int64_t receive_part(struct weft_net_socket *socket, const struct weft_net_data *data,
-	size_t skip, bool wants_all)
+static int64_t receive_part(struct weft_net_socket *socket,
+	const struct weft_net_data *data, size_t skip, bool wants_all)
 {
 	size_t n = data->total - skip;
 
@@ -297,8 +300,8 @@ static int64_t receive_part(struct weft_net_socket *socket, const struct weft_ne
 	return (int64_t)n;
 }
 
-int64_t weft_net_stream_receive(
-	struct weft_net_socket *socket, const struct weft_net_data *data, uint64_t *progress)
+int64_t weft_net_stream_receive(struct weft_net_socket *socket,
+	const struct weft_net_data *data, uint64_t *progress)
 {
 	bool wants_all =
 		data->flags & MSG_WAITALL && !(data->flags & (MSG_DONTWAIT | MSG_PEEK));
@@ -328,7 +331,8 @@ static int shut_listener(struct weft_net_socket *socket, bool in)
 
 int weft_net_shutdown(struct weft_net_socket *socket, int how)
 {
-	bool in = how == SHUT_RD || how == SHUT_RDWR, out = how == SHUT_WR || how == SHUT_RDWR;
+	bool in = how == SHUT_RD || how == SHUT_RDWR,
+	     out = how == SHUT_WR || how == SHUT_RDWR;
 	bool is_connected = socket->state == WEFT_NET_CONNECTED ||
 			    (!weft_net_is_stream(socket) && socket->remote.len);
 
@@ -336,8 +340,8 @@ int weft_net_shutdown(struct weft_net_socket *socket, int how)
 		return -EINVAL;
 	if (socket->state == WEFT_NET_LISTENS)
 		return shut_listener(socket, in);
-	if (socket->state == WEFT_NET_CONNECTED && !socket->peer && !weft_net_is_unix(socket) &&
-		socket->in_shut)
+	if (socket->state == WEFT_NET_CONNECTED && !socket->peer &&
+		!weft_net_is_unix(socket) && socket->in_shut)
 		return -ENOTCONN; /* it was reset */
 	if (is_connected || !weft_net_is_stream(socket)) {
 		socket->in_shut |= in;
