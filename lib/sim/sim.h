@@ -52,7 +52,7 @@ struct weft_sim_event {
 
 /* -- operations (io.c) ---------------------------------------------------------------------------- */
 
-enum { WEFT_SIM_DEVICES = 1 };
+enum { WEFT_SIM_DEVICES = 2 };
 
 struct weft_sim_io {
 	void *state[WEFT_SIM_DEVICES];
