@@ -25,6 +25,7 @@
 #include "sched/frame.h"
 #include "sched/timer.h"
 
+struct weft_jobs;
 struct weft_runtime;
 struct weft_sim_graph;
 struct weft_sim_pct;
@@ -130,6 +131,9 @@ bool weft_sim_leap(struct weft_simulation *sim);
 
 /* schedule.c. What has happened becomes part of trace_hash. */
 void weft_sim_mix(struct weft_simulation *sim, uint64_t what);
+
+/* threads.c. For weft_jobs_simulate: a task takes the place of a thread of the pool. */
+int weft_sim_start_thread(struct weft_jobs *jobs);
 
 /* simulate.c. The runtime begins to end, for that reason. */
 void weft_sim_end(struct weft_simulation *sim, int verdict);
