@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "io/io.h"
 #include "io/uring_compat.h"
 #include "sched/wait.h"
 #include "sched/worker.h"
@@ -184,7 +185,8 @@ static unsigned reap(void *state)
 {
 	struct weft_simulation *sim = state;
 
-	return sim->io.outside ? weft_sim_look_outside(sim, false) : 0;
+	return weft_signals_look(sim->runtime->io) +
+	       (sim->io.outside ? weft_sim_look_outside(sim, false) : 0);
 }
 
 static void no_wait(void *state, int64_t wait_ns)
