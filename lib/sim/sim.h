@@ -91,6 +91,7 @@ struct weft_simulation {
 	/* simulate.c */
 	enum weft_sim_phase phase;
 	unsigned tellings; /* to all stacks that it ends, in vain */
+	uint64_t ends_since; /* the step */
 	int verdict; /* 0, -EDEADLK or -ETIME: why it ends, if not by the end of main */
 	bool main_ended;
 	bool stuck; /* tasks are left that do not end */
@@ -135,6 +136,8 @@ void weft_sim_mix(struct weft_simulation *sim, uint64_t what);
 /* threads.c. For weft_jobs_simulate: a task takes the place of a thread of the pool. */
 int weft_sim_start_thread(struct weft_jobs *jobs);
 
+/* simulate.c. Tasks are left that do not end: stop all the same. */
+void weft_sim_give_up(struct weft_simulation *sim);
 /* simulate.c. The runtime begins to end, for that reason. */
 void weft_sim_end(struct weft_simulation *sim, int verdict);
 /* Something was left open, or is odd: WEFT_REPORT_LEAK, WEFT_REPORT_MISUSE ... */
