@@ -14,8 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "io/io.h"
 #include "io/optable.h"
 #include "io/sys.h"
+#include "sched/worker.h"
 #include "sim/io.h"
 
 enum { WAIT_MS = 10 }; /* at a time, for children */
@@ -153,11 +155,12 @@ static void sleep_a_little(void)
 static unsigned look_outside(struct weft_simulation *sim, void *state, bool wait)
 {
 	struct real *real = state;
+	struct weft_io *io = sim->runtime->io;
 	unsigned ended = try_all(sim, real);
 
-	while (wait && !ended && real->count > 0 && has_children()) {
+	while (wait && !ended && (real->count > 0 || weft_signals_awaited(io)) && has_children()) {
 		sleep_a_little();
-		ended = try_all(sim, real);
+		ended = try_all(sim, real) + weft_signals_look(io);
 		if (!has_children())
 			return ended + try_all(sim, real);
 	}
