@@ -30,12 +30,16 @@ enum {
 	FAILURES_SHOWN = 3,
 	FAILURES_MOST = 20, /* then the storm goes home */
 	GROWS_MOST = 3,     /* what a repeated run takes each time again is lost */
-	TWICE = 16, /* one case in so many runs twice: same seed, same everything */
+	TWICE = 16,  /* one case in so many runs twice: same seed, same everything */
+	VICTIMS = 8, /* at each moment */
 	VICTIMS_MOST = 64,
 	SECONDS_MOST = 20, /* of processor time for one case */
 	STEPS_LEAST =
 		100000, /* a case that takes more, and ten times the undisturbed run's, does not end */
 };
+
+/* Longer than any program sleeps: by then it is blocked for good, which shows once nobody else waits. */
+static const weft_ns NAP_MOST = WEFT_SEC(86400) * 365;
 
 /* A sanitizer build tries fewer. */
 static const uint64_t SCALE = WEFT_TEST_SCALE > 1 ? 10 : 1;
@@ -96,6 +100,13 @@ static void note_victim(const struct weft_task *task, void *arg)
 		victims->all[victims->count++] = task;
 }
 
+/* Of STORM_ANY there are several cases for each moment, each with another victim. */
+static uint64_t moment_of(const struct attempt *attempt)
+{
+	return attempt->how == STORM_ANY ? (attempt->at + VICTIMS - 1) / VICTIMS
+					 : attempt->at;
+}
+
 static void strike(struct trial *trial)
 {
 	struct victims victims = {.self = weft_self()};
@@ -104,7 +115,8 @@ static void strike(struct trial *trial)
 	if (trial->attempt.how == STORM_ANY) {
 		weft_task_pool_each(
 			&weft_sim_current()->runtime->tasks, note_victim, &victims);
-		victim = victims.all[trial->attempt.at % victims.count];
+		victim =
+			victims.all[(trial->moments + trial->attempt.at) % victims.count];
 	}
 	snprintf(trial->victim, sizeof(trial->victim), "%s", weft_name(victim));
 	weft_cancel((struct weft_task *)victim);
@@ -117,6 +129,7 @@ static void strike(struct trial *trial)
 static int meddle(void *arg)
 {
 	struct trial *trial = arg;
+	uint64_t moment = moment_of(&trial->attempt);
 	weft_ns nap = 1;
 
 	for (;;) {
@@ -124,9 +137,9 @@ static int meddle(void *arg)
 		int rc = others ? weft_yield() : weft_sleep(nap);
 
 		nap = others ? 1 : nap * 4;
-		if (rc < 0)
+		if (rc < 0 || nap > NAP_MOST)
 			return 0;
-		if (++trial->moments == trial->attempt.at) {
+		if (++trial->moments == moment) {
 			strike(trial);
 			return 0;
 		}
@@ -170,10 +183,11 @@ static void describe(const struct trial *trial, const char *wrong, char *text, s
 		"storm: %s: %s, after %s %" PRIu64 ", which met '%s' (%s, seed %" PRIu64
 		", faults %u); status %d\n"
 		"%s  again: WEFT_STORM='%s %d %" PRIu64 " %u %u %" PRIu64 "' %s\n",
-		trial->storm->name, wrong, hows[attempt->how], attempt->at, trial->victim,
-		policy_name(attempt->policy), attempt->seed, attempt->faults,
-		trial->status, trial->reports, trial->storm->name, attempt->policy,
-		attempt->seed, attempt->faults, attempt->how, attempt->at, program);
+		trial->storm->name, wrong, hows[attempt->how], moment_of(attempt),
+		trial->victim, policy_name(attempt->policy), attempt->seed,
+		attempt->faults, trial->status, trial->reports, trial->storm->name,
+		attempt->policy, attempt->seed, attempt->faults, attempt->how,
+		attempt->at, program);
 }
 
 /*
@@ -394,8 +408,9 @@ static bool enough(const struct storming *storming)
 static uint64_t next_at(uint64_t at, uint64_t count, const struct attempt *attempt)
 {
 	bool first = attempt->policy == WEFT_SIM_FIFO && !attempt->faults;
-	uint64_t each = (first ? STORM_EACH : 0) / SCALE;
-	uint64_t more = (first ? STORM_MORE : STORM_FEW) / SCALE;
+	uint64_t victims = attempt->how == STORM_ANY ? VICTIMS / 2 : 1;
+	uint64_t each = (first ? STORM_EACH : 0) * victims / SCALE;
+	uint64_t more = (first ? STORM_MORE : STORM_FEW) * victims / SCALE;
 	uint64_t stride = count > each ? (count - each + more - 1) / more : 1;
 
 	if (at < each)
@@ -434,9 +449,13 @@ static void run_under(struct storming *storming, struct attempt attempt)
 	run_undisturbed(storming, &attempt, &trial);
 	if (!storming->result.checkpoints)
 		storming->result.checkpoints = trial.sim.checkpoints;
-	for (; attempt.how < STORM_HOWS; attempt.how++)
-		run_at_each(storming, attempt,
-			attempt.how < STORM_MAIN ? trial.sim.checkpoints : moments);
+	run_at_each(storming, attempt, trial.sim.checkpoints);
+	attempt.how = WEFT_SIM_TIMEOUT;
+	run_at_each(storming, attempt, trial.sim.checkpoints);
+	attempt.how = STORM_MAIN;
+	run_at_each(storming, attempt, moments);
+	attempt.how = STORM_ANY;
+	run_at_each(storming, attempt, moments * VICTIMS);
 }
 
 static void run_all(struct storming *storming)

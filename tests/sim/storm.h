@@ -33,7 +33,7 @@ enum { STORM_EACH = 300, STORM_MORE = 100, STORM_FEW = 24 };
 /* cancel_how of its own: at the n-th moment some task is cancelled by another one. */
 enum {
 	STORM_MAIN = WEFT_SIM_TIMEOUT + 1, /* the first task, */
-	STORM_ANY,                         /* any one of those that live */
+	STORM_ANY,                         /* another one; eight cases for each moment */
 	STORM_HOWS,
 };
 

@@ -300,7 +300,7 @@ Test(storm, of_very_many_checkpoints_tries_a_sample)
 
 	cr_assert_eq(storm_run(&program, &result), 0, "%s", result.text);
 	cr_assert_eq(result.checkpoints, 2000);
-	cr_assert_lt(result.runs, 4 * (STORM_EACH + STORM_MORE + 7 * STORM_FEW) * 5 / 4);
+	cr_assert_lt(result.runs, 7 * (STORM_EACH + STORM_MORE + 7 * STORM_FEW) * 5 / 4);
 }
 
 /* What a failure prints is enough to meet it again. */

@@ -327,6 +327,57 @@ static int serve_clients(void *arg)
 	return status;
 }
 
+/* Many short connections: some of them are accepted just when the server is told to stop. */
+static int see_off(int fd, void *user)
+{
+	(void)fd, (void)user;
+	account.begun++;
+	account.ended++;
+	return weft_yield();
+}
+
+static int serve_short_ones(void *arg)
+{
+	int fd = *(int *)arg, rc = weft_serve(fd, see_off, NULL, 0);
+
+	weft_close(fd);
+	return rc;
+}
+
+static int come_and_go(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 4; i++) {
+		int fd = weft_dial(ADDRESS, 0);
+
+		if (fd < 0)
+			return fd;
+		account.sent++;
+		account.received++;
+		weft_close(fd);
+	}
+	return 0;
+}
+
+static int short_connections(void *arg)
+{
+	int fd = weft_listen(ADDRESS, 10, 0), status;
+	struct weft_task *server, *clients[CLIENTS];
+
+	(void)arg;
+	open_account();
+	if (fd < 0)
+		return fd;
+	server = weft_create_task(serve_short_ones, &fd);
+	for (int i = 0; i < CLIENTS; i++)
+		clients[i] = weft_create_task(come_and_go, NULL);
+	status = weft_gather(clients, CLIENTS, NULL, 0);
+	weft_cancel(server);
+	weft_join(server);
+	weft_release_all(clients, CLIENTS);
+	return status;
+}
+
 /* accept(2) and connect(2) by hand. Each descriptor that a call gave is closed once. */
 static int accept_some(void *arg)
 {
@@ -381,6 +432,7 @@ static int accept_and_connect(void *arg)
 
 Test(storm_io, servers_and_clients)
 {
+	cr_assert_eq(storm("short_connections", short_connections, NULL, every_byte), 0);
 	cr_assert_eq(storm("serve_clients", serve_clients, NULL, every_byte), 0);
 	cr_assert_eq(
 		storm("accept_and_connect", accept_and_connect, NULL, every_byte), 0);

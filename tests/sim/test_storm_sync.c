@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 
 #include <weft.h>
@@ -393,6 +394,36 @@ static int units(void *arg)
 	return rc;
 }
 
+/* One wants more than is free, another one waits behind it; once the first is gone the second has to get on. */
+static int want_units(void *arg)
+{
+	unsigned n = (unsigned)(uintptr_t)arg;
+	int rc = weft_sem_acquire(&sem, n);
+
+	if (rc == 0)
+		weft_sem_release(&sem, n);
+	return rc;
+}
+
+static int give_up_at_the_head(void *arg)
+{
+	struct weft_task *large, *small;
+	int rc, status;
+
+	(void)arg;
+	open_account();
+	weft_sem_init(&sem, 1);
+	large = weft_create_task(want_units, (void *)2);
+	small = weft_create_task(want_units, (void *)1);
+	rc = weft_sleep(WEFT_MS(1));
+	weft_cancel(large);
+	weft_join(large);
+	status = weft_join(small);
+	wrong_unless(
+		weft_sem_try_acquire(&sem, 1) == 0, "the unit is missing at the end");
+	return rc < 0 ? rc : status;
+}
+
 static int read_and_write(void *arg)
 {
 	int rc = weft_rwlock_rdlock(&rwlock);
@@ -488,6 +519,8 @@ static int raise_the_flag(void *arg)
 Test(storm_sync, semaphore_rwlock_barrier_and_flag)
 {
 	cr_assert_eq(storm("units", units, NULL, it_adds_up), 0);
+	cr_assert_eq(
+		storm("give_up_at_the_head", give_up_at_the_head, NULL, it_adds_up), 0);
 	cr_assert_eq(
 		storm("readers_and_writers", readers_and_writers, NULL, it_adds_up), 0);
 	cr_assert_eq(storm("meetings", meetings, NULL, it_adds_up), 0);
