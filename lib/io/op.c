@@ -46,7 +46,7 @@ void weft_io_finish(struct weft_io *io)
 
 int weft_io_enter(struct weft_checkpoint *checkpoint)
 {
-	int rc = weft_checkpoint_enter(checkpoint);
+	int rc = weft_checkpoint_enter_first(checkpoint);
 
 	if (weft_unlikely(rc < 0))
 		return rc;
