@@ -134,7 +134,8 @@ static int64_t run_held(struct weft_hold *hold, struct weft_op *op, bool deaf)
 }
 
 /* All of it, unless there is an error. */
-static int64_t write_all(const struct weft_op *op, const char *buf, size_t n, struct weft_hold *hold)
+static int64_t write_all(
+	const struct weft_op *op, const char *buf, size_t n, struct weft_hold *hold)
 {
 	size_t done = 0;
 
@@ -187,15 +188,16 @@ static int64_t splice_by_copying(
 
 /* ---------------------------------------------------------------------------------------------- */
 
-static int64_t splice_by_kernel(
-	struct weft_op *op, unsigned flags, struct weft_hold *hold_in, struct weft_hold *hold_out)
+static int64_t splice_by_kernel(struct weft_op *op, unsigned flags,
+	struct weft_hold *hold_in, struct weft_hold *hold_out)
 {
 	op->op_flags = flags | SPLICE_F_NONBLOCK;
 	return flags & SPLICE_F_NONBLOCK ? splice_now(op, hold_in, hold_out)
 					 : splice_waiting(op, hold_in, hold_out);
 }
 
-ssize_t weft_splice(int in, off_t *in_at, int out, off_t *out_at, size_t n, unsigned flags)
+ssize_t weft_splice(
+	int in, off_t *in_at, int out, off_t *out_at, size_t n, unsigned flags)
 {
 	WEFT_CHECKPOINT(checkpoint);
 	struct weft_op_splice source = {.off = in_at ? *in_at : -1, .fd = in};
@@ -219,8 +221,9 @@ ssize_t weft_splice(int in, off_t *in_at, int out, off_t *out_at, size_t n, unsi
 		rc = weft_hold_init(&hold_out, out);
 	if (rc < 0 || n == 0)
 		return (ssize_t)rc;
-	rc = weft_io_current()->simulated ? splice_by_copying(&op, &hold_in, &hold_out)
-					  : splice_by_kernel(&op, flags, &hold_in, &hold_out);
+	rc = weft_io_current()->simulated
+		     ? splice_by_copying(&op, &hold_in, &hold_out)
+		     : splice_by_kernel(&op, flags, &hold_in, &hold_out);
 	if (rc > 0 && in_at)
 		*in_at += rc;
 	if (rc > 0 && out_at)

@@ -158,7 +158,8 @@ static unsigned look_outside(struct weft_simulation *sim, void *state, bool wait
 	struct weft_io *io = sim->runtime->io;
 	unsigned ended = try_all(sim, real);
 
-	while (wait && !ended && (real->count > 0 || weft_signals_awaited(io)) && has_children()) {
+	while (wait && !ended && (real->count > 0 || weft_signals_awaited(io)) &&
+		has_children()) {
 		sleep_a_little();
 		ended = try_all(sim, real) + weft_signals_look(io);
 		if (!has_children())
