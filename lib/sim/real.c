@@ -96,7 +96,8 @@ static int submit(struct weft_simulation *sim, void *state, struct weft_op *op)
 		return 0;
 	}
 	rc = attempt(sim, op, &progress);
-	if (rc != -EAGAIN || weft_op_answers_again(op)) {
+	/* What has no readiness to wait for (a splice) has waited for it before. */
+	if (rc != -EAGAIN || weft_op_answers_again(op) || !weft_op_events(op)) {
 		weft_sim_complete(sim, op, progress ? (int64_t)progress : rc);
 		return 0;
 	}

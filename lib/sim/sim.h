@@ -27,6 +27,7 @@
 
 struct weft_jobs;
 struct weft_runtime;
+struct weft_net;
 struct weft_sim_graph;
 struct weft_sim_pct;
 struct weft_sim_trace;
@@ -53,7 +54,7 @@ struct weft_sim_event {
 
 /* -- operations (io.c) ---------------------------------------------------------------------------- */
 
-enum { WEFT_SIM_DEVICES = 2 };
+enum { WEFT_SIM_DEVICES = 3 };
 
 struct weft_sim_io {
 	void *state[WEFT_SIM_DEVICES];
@@ -88,6 +89,8 @@ struct weft_simulation {
 	/* trace.c */
 	struct weft_sim_trace *trace;
 	struct weft_sim_io io;
+	/* net.c */
+	struct weft_net *net;
 	/* simulate.c */
 	enum weft_sim_phase phase;
 	unsigned tellings; /* to all stacks that it ends, in vain */
