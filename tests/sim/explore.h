@@ -76,11 +76,13 @@ static inline unsigned any(unsigned n)
 /* Some time passes, or none, or others get a turn; not a word of a cancel. */
 static inline void dawdle(void)
 {
-	unsigned what = any(4);
+	unsigned what = any(5);
 
 	if (what == 1)
 		weft_yield();
-	else if (what > 1)
+	else if (what == 2)
+		weft_checkpoint();
+	else if (what > 2)
 		weft_sleep(WEFT_MS(any(4)));
 }
 
