@@ -91,11 +91,12 @@ struct weft_sim {
  * work on them; what the calls of weft do with them is simulated.
  *
  * Returns main_fn's status; -EDEADLK when all tasks were blocked for good: who waits for what is reported
- * (WEFT_REPORT_DEADLOCK), then they are cancelled and joined; -ETIME after steps_max steps, likewise; -EINVAL
- * for a NULL function, a bad size, policy or fault; -ENOENT or another code when trace_in cannot be read,
- * -EBADMSG when it is no trace; -ENOMEM. Reported too: a task that is left at the end, a handle that nobody
- * released, a simulated descriptor that is still open (WEFT_REPORT_LEAK); where a program does not follow
- * trace_in (WEFT_REPORT_MISUSE).
+ * (WEFT_REPORT_DEADLOCK), then they are cancelled and joined; also when a task that was cancelled at the end went on
+ * for a million steps (WEFT_REPORT_LEAK; what it uses is left in place). -ETIME after steps_max steps. -EINVAL for
+ * a NULL function, a bad size, policy or fault; -ENOENT or another code when trace_in cannot be read, -EBADMSG
+ * when it is no trace; -ENOMEM. Reported too: a task that is left at the end, a handle that nobody released, a
+ * simulated descriptor that is still open (WEFT_REPORT_LEAK); where a program does not follow trace_in
+ * (WEFT_REPORT_MISUSE).
  */
 WEFT_API int weft_simulate(weft_fn main_fn, void *arg, struct weft_sim *sim);
 

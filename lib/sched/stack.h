@@ -58,7 +58,7 @@ struct weft_stack {
 	struct weft_worker *worker; /* on which it runs, or ran last */
 	char *low, *high;          /* usable bytes */
 	char *host_limit;          /* a task is run in place only above this address */
-	const char *call;          /* in a simulation: the [S] call it is in, or was last */
+	const char *call_name;     /* in a simulation: the [S] call it is in, or was last */
 	struct weft_gate *gate;    /* of the order whose member runs here, or waits: gate.h */
 	uint64_t arrival;          /* the gate's: when it came to wait there */
 	struct weft_task *const *awaited; /* fellows in the order that the member waits for */

@@ -90,6 +90,7 @@ struct weft_simulation {
 	/* simulate.c */
 	enum weft_sim_phase phase;
 	unsigned tellings; /* to all stacks that it ends, in vain */
+	uint64_t ends_since; /* the step */
 	int verdict; /* 0, -EDEADLK or -ETIME: why it ends, if not by the end of main */
 	bool main_ended;
 	bool stuck; /* tasks are left that do not end */
@@ -131,6 +132,8 @@ bool weft_sim_leap(struct weft_simulation *sim);
 /* schedule.c. What has happened becomes part of trace_hash. */
 void weft_sim_mix(struct weft_simulation *sim, uint64_t what);
 
+/* simulate.c. Tasks are left that do not end: stop all the same. */
+void weft_sim_give_up(struct weft_simulation *sim);
 /* simulate.c. The runtime begins to end, for that reason. */
 void weft_sim_end(struct weft_simulation *sim, int verdict);
 /* Something was left open, or is odd: WEFT_REPORT_LEAK, WEFT_REPORT_MISUSE ... */
