@@ -17,6 +17,7 @@
 #include "sched/frame.h"
 #include "sim/graph.h"
 #include "sim/io.h"
+#include "sim/net.h"
 #include "sim/pct.h"
 #include "sim/sim.h"
 #include "sim/trace.h"
@@ -145,6 +146,7 @@ static int make(struct weft_sim *config, struct weft_simulation **out)
 		return rc;
 	runtime->io->simulated = true;
 	runtime->tasks.counts_alone = true;
+	runtime->io->ground = &weft_ground_sim;
 	*out = runtime->workers[0].backend_state;
 	(*out)->runtime = runtime;
 	(*out)->config = config;

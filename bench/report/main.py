@@ -15,6 +15,7 @@ import time
 
 import cache
 import micro
+import order
 import page
 import servers
 import static
@@ -122,6 +123,13 @@ def measure(options, results, sections):
         results['micro'] = figures
         print_table(list(MICRO_HEAD), [micro_cells(f) for f in figures])
         sections.append(page.micro_section(figures, MICRO_HEAD, micro_cells))
+    figures, tables = order.run_all(folder, options.quick, wanted, len(servers.cpus()), say)
+    hush()
+    results.setdefault('micro', []).extend(figures)
+    for name, head, rows in tables:
+        print(f'\n{name}')
+        print_table(head, rows)
+        sections.append(f'<h2>{name}</h2>' + page.table(head, rows))
     results['servers'] = {}
     for source in (servers, static, cache):
         for name, rows in source.run_all(folder, options.quick, wanted, say):

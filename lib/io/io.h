@@ -22,8 +22,11 @@
 #include "io/op.h"
 #include "sched/wait.h"
 
+struct weft_ground;
+
 struct weft_io {
 	struct weft_fd_table fds;
+	const struct weft_ground *ground; /* set before the first task */
 	bool simulated; /* the calls that are no operations ask lib/sim too */
 	_Atomic(uint64_t) connections; /* accepted by weft_serve */
 	_Atomic(uint64_t)

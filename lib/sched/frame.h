@@ -96,6 +96,12 @@ static inline void weft_stack_force_look(struct weft_stack *stack)
 {
 	stack->seen = weft_load_relaxed(&stack->epoch) - 1;
 }
+/* Resumed by its gate: a notice that came before it was parked is not for its next wait. */
+static inline void weft_stack_take_notice(struct weft_stack *stack)
+{
+	if (weft_load_relaxed(&stack->parker.state) == WEFT_PARKER_NOTIFIED)
+		weft_xchg_acq_rel(&stack->parker.state, WEFT_PARKER_RUNNING); /* PK2 */
+}
 /* Inside. Tell the orders of the members that the task on top has created. */
 void weft_stack_unstage(struct weft_stack *stack);
 /* After scopes have changed: which is the next to fire. now: the present if the caller knows it, or 0. */

@@ -236,6 +236,8 @@ void weft_task_start(struct weft_task *task)
 
 	if (weft_load_relaxed(&task->home) == worker) {
 		weft_queue_push(&worker->queue, task);
+		if (weft_unlikely(weft_worker_may_offer(worker)))
+			weft_worker_offer(worker);
 	} else {
 		weft_store_relaxed(&task->claim, WEFT_CLAIM_HELD);
 		weft_mail_task(weft_load_relaxed(&task->home), task);

@@ -61,6 +61,8 @@ struct weft_stack {
 	const char *call_name;     /* in a simulation: the [S] call it is in, or was last */
 	struct weft_gate *gate;    /* of the order whose member runs here, or waits: gate.h */
 	uint64_t arrival;          /* the gate's: when it came to wait there */
+	uint8_t turn;              /* the gate's: order/turn.c */
+	uint8_t call;              /* of a member whose every checkpoint counts: below */
 	struct weft_task *const *awaited; /* fellows in the order that the member waits for */
 	size_t awaited_count;
 	struct weft_task *staged;  /* created into an order, and not told to it yet: newest first */
@@ -71,6 +73,13 @@ struct weft_stack {
 	_Atomic(uint32_t) edge_sequence; /* moves whenever edge is set or cleared */
 	void *fiber;                      /* ThreadSanitizer's name for it */
 	void *fake_stack;                 /* AddressSanitizer's */
+};
+
+/* stack->call: the member that runs on it is in a call that is a checkpoint. */
+enum {
+	WEFT_CALL_NONE,
+	WEFT_CALL_BEGUN,  /* in the turn in which the call was made */
+	WEFT_CALL_WAITED, /* it has given that up, and returns in the next one */
 };
 
 struct weft_stack_slab {

@@ -259,6 +259,8 @@ static inline void weft_task_ref(struct weft_task *task)
 	weft_add_relaxed(&task->word, WEFT_WORD_REF);
 }
 void weft_task_observe(struct weft_task *task);
+/* For an owner that is told of the end: if no handle is left, what the task published is dropped now. */
+void weft_task_drop_unseen(struct weft_task *task);
 
 /* -- for the engine ---------------------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@
 #include "sched/worker.h"
 
 static const struct weft_sim_device *const devices[WEFT_SIM_DEVICES] = {
+	&weft_sim_net,
 	&weft_sim_real,
 };
 

@@ -26,6 +26,7 @@
 #include "sched/timer.h"
 
 struct weft_runtime;
+struct weft_net;
 struct weft_sim_graph;
 struct weft_sim_pct;
 struct weft_sim_trace;
@@ -52,7 +53,7 @@ struct weft_sim_event {
 
 /* -- operations (io.c) ---------------------------------------------------------------------------- */
 
-enum { WEFT_SIM_DEVICES = 1 };
+enum { WEFT_SIM_DEVICES = 2 };
 
 struct weft_sim_io {
 	void *state[WEFT_SIM_DEVICES];
@@ -87,6 +88,8 @@ struct weft_simulation {
 	/* trace.c */
 	struct weft_sim_trace *trace;
 	struct weft_sim_io io;
+	/* net.c */
+	struct weft_net *net;
 	/* simulate.c */
 	enum weft_sim_phase phase;
 	unsigned tellings; /* to all stacks that it ends, in vain */
