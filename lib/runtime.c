@@ -150,6 +150,7 @@ static int make_parts(struct weft_runtime *runtime)
 
 	if (rc < 0)
 		return rc;
+	runtime->stacks.keeps = runtime->backend->schedule != NULL;
 	runtime->idle = calloc(1, sizeof(*runtime->idle));
 	runtime->io = calloc(1, sizeof(*runtime->io));
 	if (!runtime->idle || !runtime->io)

@@ -12,8 +12,6 @@
  * Whatever else (few bytes, pipes, files, unix sockets, TLS in the kernel, a file system that cannot tell
  * whether it waits) is copied through a buffer by read and send operations.
  *
- * In a simulation everything is copied: the operations know what is simulated.
- *
  * Between chunks the caller looks at cancels and deadlines, and lets others run.
  */
 #include <weft/io.h>
@@ -301,7 +299,7 @@ static int64_t send_all(struct sending *s)
 {
 	int flags;
 
-	if (s->left <= COPY_MAX || weft_io_current()->simulated)
+	if (s->left <= COPY_MAX)
 		return copy(s);
 	flags = weft_sys_file_flags(s->out);
 	s->blocking = !(flags & O_NONBLOCK);

@@ -89,6 +89,7 @@ struct weft_stack_slab {
 	size_t bytes;
 	size_t slot_bytes;
 	_Atomic(uint32_t) used; /* slots handed out */
+	uint32_t guarded; /* of a pool that keeps: the first slots, whose guards are there already */
 	uint32_t slots;
 	uint32_t class;
 };
@@ -104,6 +105,7 @@ struct weft_stack_pool {
 	size_t slot_bytes; /* of class 0 */
 	uint32_t page;
 	bool guard_by_mprotect;
+	bool keeps; /* its first slab outlives it, for the next pool that keeps: lib/sim */
 };
 
 int weft_stack_pool_init(struct weft_stack_pool *pool, size_t slot_bytes, size_t max);

@@ -302,6 +302,7 @@ struct weft_task_pool {
 struct weft_task_slab {
 	struct weft_task_slab *next;
 	uint32_t number;
+	uint32_t used; /* made into magazines so far; under the pool's lock */
 	_Alignas(128) struct weft_task tasks[WEFT_TASK_SLAB_TASKS];
 };
 static_assert(sizeof(struct weft_task_slab) == WEFT_TASK_SLAB_BYTES, "no byte is left over");

@@ -261,6 +261,10 @@ static bool steps_back(void *state, struct weft_stack *stack)
 		return true;
 	begin_step(sim); /* nobody else could be chosen */
 	note_step(sim, 1, 0, stack->frame ? stack->frame->task : NULL, stack->call_name);
+	if (weft_unlikely(sim->config->show_step == sim->steps)) {
+		weft_sim_graph_keep(sim, stack);
+		weft_sim_graph_show(sim, stack, stack->frame ? stack->frame->task : NULL);
+	}
 	return sim->phase == WEFT_SIM_OVER;
 }
 
