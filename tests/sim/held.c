@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * held - see held.h. The heap is counted by standing in front of the C library's allocator, because mallinfo
- * takes for used what its caches keep. Sanitizers stand there themselves: their builds do not count.
+ * takes for used what its caches keep.
  */
 #include "held.h"
 
@@ -15,17 +15,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COUNTED 0
-#else
-#define COUNTED 1
-#endif
-
 /* -- the heap ---------------------------------------------------------------------------------- */
 
 static __thread int64_t heap;
 
-#if COUNTED
+#if HELD_COUNTED
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t size);
@@ -124,7 +118,7 @@ void held_now(struct held *held)
 {
 	memset(held, 0, sizeof(*held));
 	note_fds(held);
-	held->mapped = COUNTED ? mapped() : 0;
+	held->mapped = HELD_COUNTED ? mapped() : 0;
 	held->heap = heap;
 }
 

@@ -10,6 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Sanitizers stand in front of the allocator themselves: their builds count no memory. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HELD_COUNTED 0
+#else
+#define HELD_COUNTED 1
+#endif
+
 enum { HELD_FDS = 1024 }; /* higher numbers are not looked at */
 
 struct held {
