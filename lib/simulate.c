@@ -145,6 +145,7 @@ static int make(struct weft_sim *config, struct weft_simulation **out)
 	if (rc < 0)
 		return rc;
 	runtime->io->simulated = true;
+	weft_jobs_simulate(runtime->jobs, weft_sim_start_thread);
 	runtime->tasks.counts_alone = true;
 	runtime->io->ground = &weft_ground_sim;
 	*out = runtime->workers[0].backend_state;

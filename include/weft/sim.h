@@ -7,6 +7,20 @@
  * anything can run, and leaps to the next timer or arrival when nothing can: a year of sleep takes
  * milliseconds. A program that fails under a seed fails under it each time, and its trace can be replayed.
  *
+ * What is simulated, and where it shows:
+ *
+ *	names	of files: what weft's calls change is changed in memory, over the real tree, and gone at the end.
+ *		The program's own open(2), stat(2), readdir(3) see the real tree alone; on descriptors that
+ *		weft_openat gave its system calls work. A crash of the machine is not simulated.
+ *	pool	threads: weft_blocking's function runs on the one thread, on a stack of its own. It is in a plain
+ *		thread as far as it can tell, but may create tasks, errno and the signal mask are the thread's,
+ *		and real time that it sleeps or waits away passes for nobody.
+ *	hosts	weft_getaddrinfo knows addresses in numbers and "localhost" (127.0.0.1, or ::1 when AF_INET6 is
+ *		asked for); every other name is -ENOENT.
+ *	signals	that the program sends itself arrive, if no other thread lets them in. Those from outside come
+ *		when they come.
+ *	children are real, and waited for in real time when nothing else can happen: no seed decides about them.
+ *
  * docs/guide/simulation.md shows how to find a race with it.
  */
 #ifndef WEFT_SIM_H

@@ -12,8 +12,14 @@
 struct weft_frame *weft_frame_current(void)
 {
 	struct weft_worker *worker = weft_worker_current();
+	struct weft_frame *frame = worker ? worker->stack->frame : NULL;
 
-	return worker ? worker->stack->frame : NULL;
+	return frame && weft_likely(!frame->plain) ? frame : NULL;
+}
+
+void weft_frame_become_plain(void)
+{
+	weft_frame_current()->plain = 1;
 }
 
 bool weft_frame_at_end(const struct weft_frame *frame)
@@ -136,6 +142,12 @@ static void forward_hosts(struct weft_frame *frame, struct weft_frame *above, we
 	forward(frame, above, now);
 }
 
+/* A thread is not cancelled; but when a simulation ends because nobody can go on, this is a way out. */
+static int pending_for_thread(const struct weft_stack *stack)
+{
+	return weft_load_relaxed(&stack->runtime->stopping) == WEFT_STOPPING_QUIETLY ? -ECANCELED : 0;
+}
+
 /* deliver: a call returns what is found. */
 static int look(struct weft_stack *stack, bool deliver)
 {
@@ -146,6 +158,8 @@ static int look(struct weft_stack *stack, bool deliver)
 
 	if (weft_unlikely(!stack->frame))
 		return 0; /* a drop at a task's end: nothing is pending, and it hosts nobody */
+	if (weft_unlikely(stack->frame->plain))
+		return pending_for_thread(stack);
 	weft_fence_seq_cst(); /* TK3 */
 	now = clock_if_scoped(stack);
 	forward_hosts(stack->frame->below, stack->frame, now);
@@ -456,14 +470,22 @@ int weft_pending_peek(void)
 
 static _Thread_local const _Atomic(uint32_t) *work_stop;
 
+/* A thread's word; of a stack that works as one, the stack's. */
+__attribute__((noinline)) static const _Atomic(uint32_t) **own_work_stop(void)
+{
+	struct weft_worker *worker = weft_worker_current_once();
+
+	return worker ? &worker->stack->work_stop : &work_stop;
+}
+
 void weft_work_begin(const _Atomic(uint32_t) *stop)
 {
-	work_stop = stop;
+	*own_work_stop() = stop;
 }
 
 const _Atomic(uint32_t) *weft_work_current(void)
 {
-	return work_stop;
+	return *own_work_stop();
 }
 
 void weft_owner_look(struct weft_owner *owner)

@@ -328,7 +328,7 @@ bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool n
 		return false;
 	stack = worker->stack;
 	weft_worker_enter_user(worker);
-	if (!stack->frame || weft_gate_strict(stack) || !fits(stack, task) ||
+	if (!stack->frame || stack->frame->plain || weft_gate_strict(stack) || !fits(stack, task) ||
 		(weft_unlikely(worker->schedule != NULL) &&
 			!worker->schedule->in_place(worker->backend_state, task)) ||
 		!take_from_queue(worker, task, next_only)) {

@@ -210,6 +210,20 @@ struct weft_task *weft_task_new(const char *site, weft_fn fn, void *arg,
 	return task;
 }
 
+struct weft_task *weft_task_new_thread(const char *site, weft_fn fn, void *arg)
+{
+	struct weft_worker *worker = weft_worker_current();
+	struct weft_task *task = take(worker);
+
+	if (!task)
+		return NULL;
+	init(task, worker, site, fn, arg, 1);
+	task->flags |= WEFT_TASK_DAEMON;
+	weft_store_relaxed(&task->claim, WEFT_CLAIM_HELD);
+	weft_count(&worker->counters.created);
+	return task;
+}
+
 void weft_task_abandon(struct weft_task *task)
 {
 	struct weft_worker *worker = weft_worker_current();

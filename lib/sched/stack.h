@@ -59,6 +59,7 @@ struct weft_stack {
 	char *low, *high;          /* usable bytes */
 	char *host_limit;          /* a task is run in place only above this address */
 	const char *call_name;     /* in a simulation: the [S] call it is in, or was last */
+	const _Atomic(uint32_t) *work_stop; /* there too: of the job it does, as a thread of the pool */
 	struct weft_gate *gate;    /* of the order whose member runs here, or waits: gate.h */
 	uint64_t arrival;          /* the gate's: when it came to wait there */
 	uint8_t turn;              /* the gate's: order/turn.c */

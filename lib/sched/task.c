@@ -209,7 +209,8 @@ void weft_task_complete(struct weft_worker *worker, struct weft_task *task, int 
 		if (word & WEFT_WORD_OWNED) {
 			owner = weft_load_relaxed(&task->own.watcher);
 			if (WEFT_WORD_REFS(next) == 0) { /* nobody else can look, but the owner */
-				drop_value(task);
+				if (weft_unlikely(task->value != NULL))
+					drop_value(task);
 				owner->done(owner, NULL, task);
 				task_free(task, weft_load_acquire(&task->word) & WEFT_WORD_SEEN);
 				return;

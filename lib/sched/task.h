@@ -192,6 +192,12 @@ void weft_task_end_after(struct weft_task *task);
 #define WEFT_AFTER_SEVERAL ((uintptr_t)2)
 #define WEFT_AFTER_TAGS (WEFT_AFTER_ONE | WEFT_AFTER_SEVERAL)
 
+/*
+ * A task that works as a plain thread of the current runtime, for weft_task_start_held: also while that
+ * stops; no handle, nothing handed down, no leak if it is left. NULL: out of memory. In a simulation.
+ */
+struct weft_task *weft_task_new_thread(const char *site, weft_fn fn, void *arg);
+
 /* Undo weft_task_new: it was not started and nobody has seen it. */
 void weft_task_abandon(struct weft_task *task);
 /* new and start with the default attributes, the hot path. On failure the task of weft_task_failure. */

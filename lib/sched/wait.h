@@ -114,7 +114,7 @@ int weft_pending_peek(void);
 size_t weft_any_below(size_t n);
 
 /*
- * A plain thread that works for a waiting task says so: *stop turns non-zero once weft_cancelled() there
+ * A plain thread (in a simulation: a task in its place) that works for a waiting task says so: *stop turns non-zero once weft_cancelled() there
  * is to be true. NULL: no longer.
  */
 void weft_work_begin(const _Atomic(uint32_t) *stop);

@@ -310,8 +310,8 @@ static void checkpoint(
 
 	if (checkpoint)
 		stack->call_name = checkpoint->call;
-	if (!stack->frame)
-		return; /* a value is dropped at a task's end */
+	if (!stack->frame || stack->frame->plain)
+		return; /* a value is dropped at a task's end; a thread of the pool */
 	if (++sim->checkpoints == sim->config->cancel_at)
 		cancel_here(sim, stack);
 }

@@ -25,6 +25,7 @@
 #include "sched/frame.h"
 #include "sched/timer.h"
 
+struct weft_jobs;
 struct weft_runtime;
 struct weft_net;
 struct weft_sim_graph;
@@ -53,7 +54,7 @@ struct weft_sim_event {
 
 /* -- operations (io.c) ---------------------------------------------------------------------------- */
 
-enum { WEFT_SIM_DEVICES = 2 };
+enum { WEFT_SIM_DEVICES = 3 };
 
 struct weft_sim_io {
 	void *state[WEFT_SIM_DEVICES];
@@ -134,6 +135,9 @@ bool weft_sim_leap(struct weft_simulation *sim);
 
 /* schedule.c. What has happened becomes part of trace_hash. */
 void weft_sim_mix(struct weft_simulation *sim, uint64_t what);
+
+/* threads.c. For weft_jobs_simulate: a task takes the place of a thread of the pool. */
+int weft_sim_start_thread(struct weft_jobs *jobs);
 
 /* simulate.c. Tasks are left that do not end: stop all the same. */
 void weft_sim_give_up(struct weft_simulation *sim);

@@ -9,7 +9,7 @@
 
 TestSuite(order, .timeout = PATIENCE);
 
-enum { MEMBERS = 200 };
+enum { MEMBERS = 200, REPEATS = SANITIZED ? 3 : 20 };
 
 static struct weft_order *order;
 static int trace[MEMBERS * 4], traced; /* plain: guarded by the order */
@@ -860,7 +860,7 @@ static int turn_gathers(void *arg)
 
 Test(order, turn_passes_over_those_that_wait_for_fellows)
 {
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < REPEATS; i++) {
 		run_on_1_2_4(turn_awaits);
 		run_on_1_2_4(turn_gathers);
 	}
@@ -1048,7 +1048,7 @@ static int calls_in_turn(void *arg)
 
 Test(order, turn_what_a_call_does_at_once_is_done_in_its_turn)
 {
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < REPEATS; i++)
 		run_on_1_2_4(calls_in_turn);
 }
 
@@ -1082,7 +1082,7 @@ static int waits_in_turn(void *arg)
 
 Test(order, turn_passes_on_when_the_wait_has_begun)
 {
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < REPEATS; i++)
 		run_on_1_2_4(waits_in_turn);
 }
 
@@ -1163,7 +1163,7 @@ static int heard_in_turn(void *arg)
 
 Test(order, turn_a_cancel_is_heard_in_the_cancelled_ones_turn)
 {
-	for (int i = 0; i < (SANITIZED ? 5 : 50); i++)
+	for (int i = 0; i < REPEATS; i++)
 		run_on_1_2_4(heard_in_turn);
 }
 
@@ -1259,7 +1259,7 @@ static int one_call_is_one(void *arg)
 
 Test(order, turn_a_call_is_one_checkpoint_whatever_it_does)
 {
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < REPEATS; i++)
 		run_on_1_2_4(one_call_is_one);
 }
 
@@ -1340,7 +1340,7 @@ static int passed_over_until_the_first(void *arg)
 
 Test(order, turn_passes_over_those_that_wait_for_one_of_several_fellows)
 {
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < REPEATS; i++)
 		run_on_1_2_4(passed_over_until_the_first);
 }
 
@@ -1381,6 +1381,6 @@ static int cancelled_while_passed_over(void *arg)
 
 Test(order, turn_one_that_is_passed_over_can_be_cancelled)
 {
-	for (int i = 0; i < (SANITIZED ? 5 : 50); i++)
+	for (int i = 0; i < REPEATS; i++)
 		run_on_1_2_4(cancelled_while_passed_over);
 }

@@ -651,7 +651,8 @@ static void run_relay(struct weft_runtime *const *runtimes)
 	weft_release_all(relay, RELAY);
 }
 
-Test(order, turn_passes_on_when_the_end_can_be_seen)
+static void run_in_two_runtimes(
+	void (*run)(struct weft_runtime *const *runtimes), int times)
 {
 	struct sigaction action = {
 		.sa_handler = interrupt, .sa_flags = SA_RESTART | SA_ONSTACK};
@@ -668,12 +669,102 @@ Test(order, turn_passes_on_when_the_end_can_be_seen)
 	}
 	cr_assert_eq(sigaction(SIGUSR1, &action, NULL), 0);
 	cr_assert_eq(pthread_create(&thread, NULL, interrupter, NULL), 0);
-	for (int i = 0; i < RELAYS; i++)
-		run_relay(runtimes);
+	for (int i = 0; i < times; i++)
+		run(runtimes);
 	weft_store_release(&over, 1);
 	pthread_join(thread, NULL);
 	weft_runtime_destroy(runtimes[0]);
 	weft_runtime_destroy(runtimes[1]);
+}
+
+Test(order, turn_passes_on_when_the_end_can_be_seen)
+{
+	run_in_two_runtimes(run_relay, RELAYS);
+}
+
+/* One awaits the last and is cancelled by the second, again and again, maybe before it is parked. */
+enum { CANCELS = 1 + 9999 / WEFT_TEST_SCALE };
+
+static int steps; /* plain: the order's */
+
+static void step(int who)
+{
+	cr_assert_eq(steps % 3, who, "step %d, and it is number %d's turn", steps, who);
+	steps++;
+}
+
+static int await_the_last(void *arg)
+{
+	(void)arg;
+	weft_event_flag_wait(&all_there);
+	for (;;) {
+		step(0);
+		if (weft_await(relay[2]) != -ECANCELED)
+			return 0;
+		cr_assert_eq(weft_uncancel(), 1);
+	}
+}
+
+static int cancel_the_first(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < CANCELS; i++) {
+		step(1);
+		weft_cancel(relay[0]);
+		weft_checkpoint();
+	}
+	return 0;
+}
+
+static int go_as_often(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < CANCELS; i++) {
+		step(2);
+		weft_checkpoint();
+	}
+	return 0;
+}
+
+static int create_first(void *arg)
+{
+	(void)arg;
+	relay[0] = weft_order_create_task(relay_order, await_the_last, NULL);
+	return 0;
+}
+
+static int create_others(void *arg)
+{
+	(void)arg;
+	relay[1] = weft_order_create_task(relay_order, cancel_the_first, NULL);
+	relay[2] = weft_order_create_task(relay_order, go_as_often, NULL);
+	return 0;
+}
+
+static int join_three(void *arg)
+{
+	(void)arg;
+	weft_event_flag_set(&all_there);
+	return weft_gather(relay, 3, NULL, 0);
+}
+
+static void cancel_one_that_is_passed_over(struct weft_runtime *const *runtimes)
+{
+	relay_order = weft_order_create(WEFT_ORDER_TURN, "passed over");
+	memset(&all_there, 0, sizeof(all_there));
+	steps = 0;
+	cr_assert_eq(weft_runtime_call(runtimes[0], create_first, NULL, WEFT_FOREVER), 0);
+	cr_assert_eq(
+		weft_runtime_call(runtimes[1], create_others, NULL, WEFT_FOREVER), 0);
+	weft_order_release(relay_order);
+	cr_assert_eq(weft_runtime_call(runtimes[0], join_three, NULL, WEFT_FOREVER), 0);
+	weft_release_all(relay, 3);
+	cr_assert_eq(steps, 3 * CANCELS + 1);
+}
+
+Test(order, turn_a_cancel_ends_being_passed_over_even_before_it_is_parked)
+{
+	run_in_two_runtimes(cancel_one_that_is_passed_over, 1);
 }
 
 /* -- CHAIN, ARRIVAL, START: one at a time ------------------------------------------------------ */
