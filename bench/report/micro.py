@@ -34,6 +34,7 @@ PROGRAMS = (
     ('chains', BOTH, ('--n', '2')),
     ('idle', BOTH, ('--n', '300')),
     ('hog', (2,), ('--rounds', '1')),
+    ('simulate', ONE, ('--n', '200000')),
     ('file_hot', ONE, ('--n', '50000')),
     ('file_many', ONE, ('--n', '10000')),
     ('file_direct', ONE, ('--n', '10000', '--rounds', '2')),
@@ -53,6 +54,7 @@ GOALS = {
     'task_unstarted': (0.156, 0.156),
     'chain': (60, None), 'chain_waiting': (160, None), 'chains_times': (None, 0.556),
     'file_hot_times': (1.053, 1.053), 'file_many_times': (1, 1),
+    'simulate_fifo': (500, None), 'simulate_random': (500, None), 'simulate_pct': (500, None),
     'hog_pingpong_p99': (5000, 5000), 'hog_paced_p99': (5000, 5000),
 }
 

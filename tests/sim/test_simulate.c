@@ -208,6 +208,47 @@ Test(simulate, a_deadline_meets_work_only_on_a_slow_machine)
 	cr_assert_gt(met, 0);
 }
 
+enum { MANY_YIELDS = 100000, STEPS_PER_SECOND = 2000000 };
+
+static int give_way(void *arg)
+{
+	for (int i = 0; i < MANY_YIELDS; i++)
+		weft_yield();
+	return arg != NULL;
+}
+
+static int eight_give_way(void *arg)
+{
+	struct weft_task *tasks[CHILDREN];
+
+	for (int i = 0; i < CHILDREN; i++)
+		tasks[i] = weft_create_task(give_way, arg);
+	weft_gather(tasks, CHILDREN, NULL, 0);
+	weft_release_all(tasks, CHILDREN);
+	return 0;
+}
+
+static double processor_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+Test(simulate, millions_of_steps_a_second)
+{
+	for (int policy = WEFT_SIM_FIFO; policy <= WEFT_SIM_PCT; policy++) {
+		struct weft_sim sim = SIM(.seed = 1, .policy = policy);
+		double begin = processor_seconds();
+
+		cr_assert_eq(simulate_once(eight_give_way, NULL, &sim), 0);
+		cr_assert_gt((double)sim.steps / (processor_seconds() - begin) * WEFT_TEST_SCALE,
+			STEPS_PER_SECOND, "policy %d: %.0f steps a second", policy,
+			(double)sim.steps / (processor_seconds() - begin));
+	}
+}
+
 /* -- the end ----------------------------------------------------------------------------------- */
 
 Test(simulate, blocked_for_good_is_told_in_words)
