@@ -23,6 +23,7 @@
 
 enum {
 	SLAB_SLOTS_FIRST = 16,
+	SLAB_SLOTS_KEPT = 64, /* of a simulation's first slab: what most programs need */
 	SLAB_SLOTS_MOST = 512,
 	MAPPINGS_PER_GUARDED_STACK = 2,
 	MAPPINGS_LEFT_TO_OTHERS = 4096,
@@ -72,7 +73,7 @@ static struct weft_stack_slab *take_kept(
 {
 	struct weft_stack_slab *slab = NULL;
 
-	if (pool->keeps && class == 0 && slots == SLAB_SLOTS_FIRST)
+	if (pool->keeps && class == 0 && slots == SLAB_SLOTS_KEPT)
 		slab = weft_xchg_acq_rel(&kept, NULL);
 	if (slab && slab->slot_bytes != pool->slot_bytes) {
 		slab_free(slab);
@@ -85,7 +86,7 @@ static struct weft_stack_slab *take_kept(
 
 static void slab_finish(const struct weft_stack_pool *pool, struct weft_stack_slab *slab)
 {
-	if (KEEP && pool->keeps && slab->class == 0 && slab->slots == SLAB_SLOTS_FIRST)
+	if (KEEP && pool->keeps && slab->class == 0 && slab->slots == SLAB_SLOTS_KEPT)
 		slab = weft_xchg_acq_rel(&kept, slab);
 	slab_free(slab);
 }
@@ -176,7 +177,8 @@ static struct weft_stack_slab *reserve_slot(
 {
 	struct weft_stack_slab *slab = pool->current[class];
 	uint64_t live = weft_load_relaxed(&pool->live);
-	uint64_t wanted = live < SLAB_SLOTS_FIRST ? SLAB_SLOTS_FIRST : live;
+	uint64_t first = pool->keeps ? SLAB_SLOTS_KEPT : SLAB_SLOTS_FIRST;
+	uint64_t wanted = live < first ? first : live;
 
 	if (live >= pool->max)
 		return NULL;

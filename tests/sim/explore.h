@@ -31,8 +31,8 @@ struct explore {
 	uint64_t seeds; /* how many; 0: the default */
 	int policy;     /* 0: as the seed says, else WEFT_SIM_RANDOM or WEFT_SIM_PCT */
 	unsigned depth; /* of PCT; 0: as the seed says */
-	const char *
-		trace; /* where a failure's trace is written; NULL: beside the program, under its name */
+	unsigned share; /* it takes long: one in so many of the default number of seeds */
+	const char *trace; /* where a failure's trace goes; NULL: here, under its name */
 	bool reports_ok; /* the program is meant to cause some */
 };
 
@@ -208,7 +208,8 @@ static inline bool explore_finds(const char *name, weft_fn fn, void *arg,
 	const struct explore *options, struct explored *found)
 {
 	uint64_t seeds = options->seeds ? options->seeds
-					: explore_number("WEFT_SEEDS", EXPLORE_SEEDS);
+					: explore_number("WEFT_SEEDS", EXPLORE_SEEDS) /
+						  (options->share ? options->share : 1);
 
 	memset(found, 0, sizeof(*found));
 	explore_watch_for_crashes();
@@ -289,11 +290,13 @@ static inline void explore(
 	cr_assert(false, "seed %" PRIu64 " fails", found.seed);
 }
 
+/* A test that explores the program; a semicolon follows. */
 #define Explored(suite, name, program, ...)                                              \
 	Test(suite, name)                                                                \
 	{                                                                                \
 		explore(#suite "/" #name, program, NULL,                                 \
 			&(struct explore){__VA_ARGS__});                                 \
-	}
+	}                                                                                \
+	struct explore
 
 #endif

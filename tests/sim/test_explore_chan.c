@@ -393,8 +393,8 @@ static int nothing(void *arg)
 /* Any cases at all, of which one takes effect: the ledger knows of all others too. */
 static void select_something(struct weft_task *task)
 {
-	struct weft_case cases[5];
-	int items[5], n = 2 + (int)any(3);
+	struct weft_case cases[6];
+	int items[6], n = 2 + (int)any(3);
 	weft_ns timeout = any(2) ? WEFT_FOREVER : WEFT_MS(any(3));
 	ssize_t chosen;
 
@@ -410,8 +410,15 @@ static void select_something(struct weft_task *task)
 			.fd = chan,
 		};
 	}
-	if (task)
-		cases[n++] = (struct weft_case){.op = WEFT_TASK, .task = task};
+	if (task) { /* in any place, for nothing to depend on who is looked at first */
+		int place = (int)any((unsigned)n + 1);
+
+		cases[n] = cases[place];
+		items[n] = items[place];
+		cases[n].item = &items[n];
+		cases[place] = (struct weft_case){.op = WEFT_TASK, .task = task};
+		n++;
+	}
 	chosen = weft_select(cases, (size_t)n, timeout);
 	CHECK(chosen < n);
 	CHECK(chosen >= 0 || chosen == -ECANCELED ||
@@ -551,14 +558,41 @@ static int select_hides_nobody(void *arg)
 	return 0;
 }
 
+/* Of two that are always ready both come to their turn. */
+static int select_has_no_favourite(void *arg)
+{
+	int items[2], chosen[2] = {0};
+
+	(void)arg;
+	ledger_begin(2, 1);
+	for (int round = 0; round < 40; round++) {
+		struct weft_case two[] = {
+			{.op = WEFT_RECV, .chan = ledger.chans[0], .item = &items[0]},
+			{.op = WEFT_RECV, .chan = ledger.chans[1], .item = &items[1]},
+		};
+		ssize_t i;
+
+		weft_chan_try_send(ledger.chans[0], &round);
+		weft_chan_try_send(ledger.chans[1], &round);
+		i = weft_select(two, 2, WEFT_FOREVER);
+		CHECK(i == 0 || i == 1);
+		chosen[i == 1]++;
+	}
+	CHECK(chosen[0] > 0 && chosen[1] > 0);
+	for (int i = 0; i < 2; i++)
+		weft_chan_destroy(ledger.chans[i]);
+	return 0;
+}
+
 /* -- all of them ------------------------------------------------------------------------------- */
 
-Explored(chan, traffic, chan_traffic, .faults = WEFT_SIM_SLOW) Explored(chan, in_order,
-	chan_in_order, .faults = WEFT_SIM_SLOW) Explored(chan, receivers_fifo,
-	chan_receivers_fifo) Explored(chan, senders_fifo, chan_senders_fifo)
-	Explored(chan, rendezvous, chan_rendezvous, .faults = WEFT_SIM_SLOW)
-		Explored(chan, storm, chan_storm, .faults = WEFT_SIM_SLOW) Explored(
-			select, storm, select_storm, .faults = WEFT_SIM_SLOW)
-			Explored(select, meets_select, select_meets_select,
-				.faults = WEFT_SIM_SLOW)
-				Explored(select, hides_nobody, select_hides_nobody)
+Explored(chan, traffic, chan_traffic, .faults = WEFT_SIM_SLOW);
+Explored(chan, in_order, chan_in_order, .faults = WEFT_SIM_SLOW);
+Explored(chan, receivers_fifo, chan_receivers_fifo);
+Explored(chan, senders_fifo, chan_senders_fifo);
+Explored(chan, rendezvous, chan_rendezvous, .faults = WEFT_SIM_SLOW);
+Explored(chan, storm, chan_storm, .faults = WEFT_SIM_SLOW);
+Explored(select, storm, select_storm, .faults = WEFT_SIM_SLOW);
+Explored(select, meets_select, select_meets_select, .faults = WEFT_SIM_SLOW);
+Explored(select, hides_nobody, select_hides_nobody);
+Explored(select, has_no_favourite, select_has_no_favourite);

@@ -15,6 +15,7 @@ static struct {
 	int ended[N];  /* what it ended with */
 	int order[N];  /* who ended as the k-th */
 	int ends, started;
+	weft_ns first_end, first_error; /* when the first ended, and failed; 0: none */
 	bool late; /* none of them ends before who waits for them has begun to */
 } k;
 
@@ -30,6 +31,10 @@ static int child(void *number)
 	rc = rc < 0 ? rc : k.status[self];
 	k.ended[self] = rc;
 	k.order[k.ends++] = self;
+	if (!k.first_end)
+		k.first_end = weft_now();
+	if (!k.first_error && rc < 0 && rc != -ECANCELED)
+		k.first_error = weft_now();
 	return rc;
 }
 
@@ -199,8 +204,10 @@ static int group_owner(void *arg)
 		if (any(3) == 0)
 			dawdle();
 	}
-	if (given_up)
+	if (given_up) {
 		weft_group_cancel(&group);
+		CHECK(weft_group_spawn(&group, child, NULL) == -ECANCELED);
+	}
 	rc = weft_group_join(&group);
 	CHECK(k.ends == spawned);
 	first = first_failure();
@@ -270,7 +277,7 @@ static int number_of(const struct weft_task *task, struct weft_task *const *in)
 static int wait_owner(void *arg)
 {
 	struct weft_task *waited[N], *original[N];
-	int when = (int)any(3), failures = 0;
+	int when = (int)any(3), failures = 0, cancelled = -1;
 	weft_ns begin = weft_now(), timeout = any(2) ? WEFT_FOREVER : WEFT_MS(any(6));
 	ssize_t done;
 
@@ -278,6 +285,8 @@ static int wait_owner(void *arg)
 	create_children(true);
 	memcpy(waited, k.tasks, sizeof(waited));
 	memcpy(original, k.tasks, sizeof(original));
+	if (any(2))
+		weft_cancel(k.tasks[cancelled = (int)any(N)]);
 	done = weft_wait(waited, N, when, timeout);
 	CHECK(done >= 0 || (done == -ECANCELED && owner_cancelled));
 	CHECK(k.started == N || timeout != WEFT_FOREVER || when != WEFT_ALL_COMPLETED ||
@@ -293,10 +302,16 @@ static int wait_owner(void *arg)
 	if (done >= 0 && weft_now() - begin < timeout)
 		CHECK(done == N || (when == WEFT_FIRST_COMPLETED && done > 0) ||
 			(when == WEFT_FIRST_ERROR && failures > 0));
+	if (done > 0 && when == WEFT_FIRST_COMPLETED && weft_now() - begin < timeout)
+		CHECK(weft_now() == k.first_end);
+	if (done >= 0 && done < N && when == WEFT_FIRST_ERROR &&
+		weft_now() - begin < timeout)
+		CHECK(weft_now() == k.first_error);
+	CHECK(weft_now() - begin <= timeout);
 	weft_gather(k.tasks, N, NULL, WEFT_GATHER_ALL);
 	if (!owner_cancelled) /* nobody was cancelled by a wait */
 		for (int i = 0; i < N; i++)
-			CHECK(k.ended[i] == k.status[i]);
+			CHECK(i == cancelled || k.ended[i] == k.status[i]);
 	all_have_ended();
 	return 0;
 }
@@ -369,6 +384,19 @@ static int wait_for_one(void *arg)
 {
 	(void)arg;
 	return run_owner(wait_for_owner);
+}
+
+/* Whom it has cancelled ends at once. */
+static int wait_for_sleeper(void *arg)
+{
+	struct weft_task *task = weft_create_task(sleeper, NULL);
+	weft_ns begin = weft_now(), timeout = WEFT_MS(any(5));
+
+	(void)arg;
+	CHECK(weft_wait_for(task, timeout) == -ETIMEDOUT);
+	CHECK(weft_now() - begin == timeout);
+	weft_release(task);
+	return 0;
 }
 
 /* A cancel of who awaits it leaves a task alone; of who joins it, ends it. */
@@ -509,9 +537,9 @@ static int scoped(void *arg)
 	first = short_one < long_one ? short_one : long_one;
 	rc = weft_sleep(sleep);
 	if (rc == -ETIMEDOUT)
-		CHECK(weft_now() - begin >= first);
+		CHECK(weft_now() - begin == first);
 	else if (rc == 0)
-		CHECK(weft_now() - begin >= sleep);
+		CHECK(weft_now() - begin == sleep);
 	else
 		CHECK(rc == -ECANCELED && owner_cancelled);
 	weft_shield_begin(&shield, WEFT_FOREVER);
@@ -538,15 +566,16 @@ static int scopes(void *arg)
 
 /* -- all of them ------------------------------------------------------------------------------- */
 
-Explored(compose, gather, gather) Explored(
-	compose, gather_does_not_sleep, gather_does_not_sleep) Explored(compose, group,
-	group, .faults = WEFT_SIM_SLOW) Explored(compose, race, race)
-	Explored(compose, wait, wait_some, .faults = WEFT_SIM_SLOW) Explored(
-		compose, as_completed, as_completed, .faults = WEFT_SIM_SLOW)
-		Explored(compose, wait_for, wait_for_one, .faults = WEFT_SIM_SLOW)
-			Explored(compose, many_await, many_await, .faults = WEFT_SIM_SLOW)
-				Explored(compose, join, join_one, .faults = WEFT_SIM_SLOW)
-					Explored(compose, ring_of_awaits, ring_of_awaits,
-						.faults = WEFT_SIM_SLOW) Explored(compose,
-						after, after, .faults = WEFT_SIM_SLOW)
-						Explored(compose, scopes, scopes)
+Explored(compose, gather, gather);
+Explored(compose, gather_does_not_sleep, gather_does_not_sleep);
+Explored(compose, group, group, .faults = WEFT_SIM_SLOW);
+Explored(compose, race, race);
+Explored(compose, wait, wait_some);
+Explored(compose, as_completed, as_completed, .faults = WEFT_SIM_SLOW);
+Explored(compose, wait_for, wait_for_one, .faults = WEFT_SIM_SLOW);
+Explored(compose, wait_for_sleeper, wait_for_sleeper);
+Explored(compose, many_await, many_await, .faults = WEFT_SIM_SLOW);
+Explored(compose, join, join_one, .faults = WEFT_SIM_SLOW);
+Explored(compose, ring_of_awaits, ring_of_awaits, .faults = WEFT_SIM_SLOW);
+Explored(compose, after, after, .faults = WEFT_SIM_SLOW);
+Explored(compose, scopes, scopes);

@@ -295,11 +295,11 @@ static int commit(void *arg)
 
 /* -- all of them ------------------------------------------------------------------------------- */
 
-Explored(order, chain, chain, .faults = WEFT_SIM_SLOW) Explored(
-	order, start, start, .faults = WEFT_SIM_SLOW) Explored(order, arrival, arrival,
-	.faults = WEFT_SIM_SLOW) Explored(order, arrival_in_time, arrival_in_time)
-	Explored(order, turn, turn, .faults = WEFT_SIM_SLOW) Explored(
-		order, turn_with_leavers, turn_with_leavers, .faults = WEFT_SIM_SLOW)
-		Explored(order, turn_with_creator, turn_with_creator,
-			.faults = WEFT_SIM_SLOW)
-			Explored(order, commit, commit, .faults = WEFT_SIM_SLOW)
+Explored(order, chain, chain, .faults = WEFT_SIM_SLOW);
+Explored(order, start, start, .faults = WEFT_SIM_SLOW);
+Explored(order, arrival, arrival, .faults = WEFT_SIM_SLOW);
+Explored(order, arrival_in_time, arrival_in_time);
+Explored(order, turn, turn, .faults = WEFT_SIM_SLOW);
+Explored(order, turn_with_leavers, turn_with_leavers, .faults = WEFT_SIM_SLOW);
+Explored(order, turn_with_creator, turn_with_creator, .faults = WEFT_SIM_SLOW);
+Explored(order, commit, commit, .faults = WEFT_SIM_SLOW);

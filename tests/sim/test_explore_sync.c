@@ -402,6 +402,25 @@ static int sem_first_gives_up(void *arg)
 	return 0;
 }
 
+/* What is released serves as many as it is enough for, at once. */
+static int sem_release_serves_all(void *arg)
+{
+	struct weft_task *two[2];
+
+	(void)arg;
+	weft_sem_init(&s.sem, 0);
+	for (int i = 0; i < 2; i++)
+		two[i] = weft_create_task(acquire_one, NULL);
+	settle();
+	weft_sem_release(&s.sem, 2);
+	settle();
+	CHECK(weft_status(two[0]) == 0 && weft_status(two[1]) == 0);
+	weft_cancel(two[0]);
+	weft_cancel(two[1]);
+	weft_release_all(two, 2);
+	return 0;
+}
+
 /* -- rwlock ------------------------------------------------------------------------------------ */
 
 static struct {
@@ -658,17 +677,19 @@ static int barrier_without_one(void *arg)
 
 /* -- all of them ------------------------------------------------------------------------------- */
 
-Explored(sync, mutex_excludes, mutex_excludes, .faults = WEFT_SIM_SLOW) Explored(
-	sync, mutex_is_fifo, mutex_is_fifo) Explored(sync, cond_bounded_buffer,
-	cond_bounded_buffer, .faults = WEFT_SIM_SLOW) Explored(sync,
-	cond_signals_in_order, cond_signals_in_order) Explored(sync,
-	cond_no_signal_is_lost, cond_no_signal_is_lost) Explored(sync, sem_counts,
-	sem_counts, .faults = WEFT_SIM_SLOW) Explored(sync, sem_is_fifo,
-	sem_is_fifo) Explored(sync, sem_first_gives_up, sem_first_gives_up) Explored(sync,
-	rwlock_excludes, rwlock_excludes,
-	.faults = WEFT_SIM_SLOW) Explored(sync, rwlock_is_fifo, rwlock_is_fifo)
-	Explored(sync, rwlock_writer_gives_up, rwlock_writer_gives_up) Explored(
-		sync, flag_wakes_all, flag_wakes_all, .faults = WEFT_SIM_SLOW)
-		Explored(sync, flag_set_and_cleared, flag_set_and_cleared) Explored(
-			sync, barrier_rounds, barrier_rounds, .faults = WEFT_SIM_SLOW)
-			Explored(sync, barrier_without_one, barrier_without_one)
+Explored(sync, mutex_excludes, mutex_excludes, .faults = WEFT_SIM_SLOW);
+Explored(sync, mutex_is_fifo, mutex_is_fifo);
+Explored(sync, cond_bounded_buffer, cond_bounded_buffer, .faults = WEFT_SIM_SLOW);
+Explored(sync, cond_signals_in_order, cond_signals_in_order);
+Explored(sync, cond_no_signal_is_lost, cond_no_signal_is_lost);
+Explored(sync, sem_counts, sem_counts, .faults = WEFT_SIM_SLOW);
+Explored(sync, sem_is_fifo, sem_is_fifo);
+Explored(sync, sem_first_gives_up, sem_first_gives_up);
+Explored(sync, sem_release_serves_all, sem_release_serves_all);
+Explored(sync, rwlock_excludes, rwlock_excludes, .faults = WEFT_SIM_SLOW);
+Explored(sync, rwlock_is_fifo, rwlock_is_fifo);
+Explored(sync, rwlock_writer_gives_up, rwlock_writer_gives_up);
+Explored(sync, flag_wakes_all, flag_wakes_all, .faults = WEFT_SIM_SLOW);
+Explored(sync, flag_set_and_cleared, flag_set_and_cleared);
+Explored(sync, barrier_rounds, barrier_rounds, .faults = WEFT_SIM_SLOW);
+Explored(sync, barrier_without_one, barrier_without_one);
