@@ -185,7 +185,9 @@ static int turn(void *arg)
 /* Members of different lengths, one of which awaits another: each round has those that are left, in order. */
 static int length_of(int member)
 {
-	return 1 + (member * 7 + 2) % 4;
+	static const int lengths[MEMBERS] = {1, 3, 2, 4};
+
+	return lengths[member];
 }
 
 static int turner_of_its_length(void *number)
@@ -257,6 +259,17 @@ static int turn_with_creator(void *arg)
 	return 0;
 }
 
+/* One that is cancelled while it joins a fellow waits for it once more, and is passed over again. */
+static int turn_creator_cancelled(void *arg)
+{
+	(void)arg;
+	create_members(WEFT_ORDER_TURN, creator);
+	dawdle();
+	weft_cancel(o.tasks[0]);
+	join_members(true);
+	return 0;
+}
+
 /* -- COMMIT ------------------------------------------------------------------------------------ */
 
 static int committer(void *number)
@@ -302,4 +315,5 @@ Explored(order, arrival_in_time, arrival_in_time);
 Explored(order, turn, turn, .faults = WEFT_SIM_SLOW);
 Explored(order, turn_with_leavers, turn_with_leavers, .faults = WEFT_SIM_SLOW);
 Explored(order, turn_with_creator, turn_with_creator, .faults = WEFT_SIM_SLOW);
+Explored(order, turn_creator_cancelled, turn_creator_cancelled, .faults = WEFT_SIM_SLOW);
 Explored(order, commit, commit, .faults = WEFT_SIM_SLOW);

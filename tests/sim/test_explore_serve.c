@@ -172,6 +172,6 @@ static int serve_without_descriptors(void *arg)
 
 Explored(serve, all, serve_all, .faults = HARMLESS);
 Explored(serve, cancelled, serve_cancelled, .faults = HARMLESS);
-Explored(serve, in_trouble, serve_in_trouble, .faults = WEFT_SIM_ALL_FAULTS);
-Explored(
-	serve, without_descriptors, serve_without_descriptors, .faults = WEFT_SIM_EMFILE);
+Explored(serve, in_trouble, serve_in_trouble, .faults = WEFT_SIM_ALL_FAULTS, .share = 2);
+Explored(serve, without_descriptors, serve_without_descriptors, .faults = WEFT_SIM_EMFILE,
+	.share = 2);
