@@ -20,6 +20,8 @@ PROGRAMS = (
     ('create_join', BOTH, ('--n', '200000')),
     ('create_many', BOTH, ('--n', '200')),
     ('uts', BOTH, ('--rounds', '1')),
+    ('uts_deep', BOTH, ('--rounds', '1')),
+    ('queens', BOTH, ('--n', '10')),
     ('await', BOTH, ('--n', '100000')),
     ('gather', BOTH, ()),
     ('yield', ONE, ('--n', '200000')),
@@ -40,7 +42,7 @@ PROGRAMS = (
 )
 
 # Trees that take long enough not to need five rounds.
-ROUNDS = {'uts': '2', 'skynet_chan': '2', 'timers': '2', 'hog': '2'}
+ROUNDS = {'uts': '2', 'uts_deep': '2', 'skynet_chan': '2', 'timers': '2', 'hog': '2'}
 
 # What weft must reach, by the name in the output: one worker, two workers.
 GOALS = {
