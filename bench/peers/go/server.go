@@ -50,7 +50,7 @@ func serve(name string) bool {
 			go echo(conn)
 		}
 	case "http":
-		hello := []byte("Hello, world!")
+		hello := []byte("Hello, world\n")
 		http.Serve(listen(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
 			w.Write(hello)

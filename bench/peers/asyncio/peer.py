@@ -1,0 +1,217 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""peer.py: bench/micro's questions with asyncio, or with uvloop's loop instead of its own.
+
+  peer.py QUESTION [--loop asyncio|uvloop] [--rounds N] [--n N]
+  peer.py echo [--loop asyncio|uvloop]
+
+The frame: rounds after one that is not counted, and the same line of output. It is always one
+thread, so there is no --workers but 1. The system's Python, since uvloop is there.
+"""
+import argparse
+import asyncio
+import gc
+import statistics
+import sys
+import time
+
+clock = time.perf_counter_ns
+
+
+def check(ok, what):
+    if not ok:
+        sys.exit('peer: wrong: ' + what)
+
+
+async def one_by_one(n):
+    ran = 0
+
+    async def body():
+        nonlocal ran
+        ran += 1
+
+    start = clock()
+    for _ in range(n):
+        await asyncio.create_task(body())
+    took = clock() - start
+    check(ran == n, 'every task runs once')
+    return took / n
+
+
+async def batches(n, batch=1000):
+    ran = 0
+
+    async def body():
+        nonlocal ran
+        ran += 1
+
+    start = clock()
+    for _ in range(n):
+        for task in [asyncio.create_task(body()) for _ in range(batch)]:
+            await task
+    took = clock() - start
+    check(ran == n * batch, 'every task runs once')
+    return took / (n * batch)
+
+
+async def gather(n):
+    async def body():
+        return 1
+
+    start = clock()
+    ran = await asyncio.gather(*(asyncio.create_task(body()) for _ in range(n)))
+    took = clock() - start
+    check(sum(ran) == n, 'every task runs')
+    return took / n
+
+
+async def give_way(n):
+    async def body():
+        for _ in range(n):
+            await asyncio.sleep(0)
+
+    start = clock()
+    await asyncio.gather(body(), body())
+    return (clock() - start) / (2 * n)
+
+
+async def pingpong(n):
+    there, back = asyncio.Queue(1), asyncio.Queue(1)
+
+    async def pong():
+        while True:
+            await back.put(await there.get() + 1)
+
+    task = asyncio.create_task(pong())
+    ball, start = 0, clock()
+    for _ in range(n):
+        await there.put(ball)
+        ball = await back.get()
+    took = clock() - start
+    task.cancel()
+    check(ball == n, 'each trip adds one')
+    return took / n
+
+
+async def fanin(n, each=1000):
+    queue = asyncio.Queue(128)
+
+    async def sender():
+        for i in range(1, each + 1):
+            await queue.put(i)
+
+    start = clock()
+    tasks = [asyncio.create_task(sender()) for _ in range(n)]
+    total = 0
+    for _ in range(n * each):
+        total += await queue.get()
+    took = clock() - start
+    await asyncio.gather(*tasks)
+    check(total == n * each * (each + 1) // 2, 'each number comes once')
+    return took / (n * each)
+
+
+async def mutex(n, each=1000):
+    lock, counter = asyncio.Lock(), 0
+
+    async def body():
+        nonlocal counter
+        for _ in range(each):
+            async with lock:
+                counter += 1
+
+    start = clock()
+    await asyncio.gather(*(body() for _ in range(n)))
+    took = clock() - start
+    check(counter == n * each, 'no addition is lost')
+    return took / (n * each)
+
+
+async def timeout(n):
+    """What wait_for does for its deadline: a timer armed and cancelled."""
+    loop, fired = asyncio.get_running_loop(), []
+    start = clock()
+    for _ in range(n):
+        loop.call_later(60, fired.append, 1).cancel()
+    took = clock() - start
+    check(not fired, 'a minute has not passed')
+    return took / n
+
+
+async def chain(n):
+    ran = 0
+
+    async def link(before):
+        nonlocal ran
+        if before:
+            await before
+        ran += 1
+
+    start, last = clock(), None
+    for _ in range(n):
+        last = asyncio.create_task(link(last))
+    await last
+    took = clock() - start
+    check(ran == n, 'every link runs once')
+    return took / n
+
+
+QUESTIONS = {
+    'create_join': ('ns/task', 20000, one_by_one),
+    'create_await': ('ns/task', 20000, one_by_one),
+    'create_1000_join_1000': ('ns/task', 20, batches),
+    'create_100k_gather': ('ns/task', 20000, gather),
+    'yield': ('ns/yield', 20000, give_way),
+    'pingpong': ('ns/trip', 10000, pingpong),
+    'chan_1000x1000': ('ns/item', 20, fanin),
+    'mutex_1000x1000': ('ns/lock', 20, mutex),
+    'timeout': ('ns/deadline', 20000, timeout),
+    'chain': ('ns/link', 10000, chain),
+}
+
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.transport.write(data)
+
+
+async def echo():
+    server = await asyncio.get_running_loop().create_server(Echo, '127.0.0.1', 0, backlog=4096)
+    print('listening 127.0.0.1:%d' % server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+async def rounds_of(round_of, n, rounds):
+    await round_of(n)
+    figures = []
+    for _ in range(rounds):
+        gc.collect()  # of the round before
+        figures.append(await round_of(n))
+    return figures
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('question', choices=[*QUESTIONS, 'echo'])
+    parser.add_argument('--loop', choices=('asyncio', 'uvloop'), default='asyncio')
+    parser.add_argument('--workers', type=int, choices=(1,), default=1)
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--n', type=int, default=0)
+    options = parser.parse_args()
+    if options.loop == 'uvloop':
+        import uvloop
+        uvloop.install()
+    if options.question == 'echo':
+        asyncio.run(echo())
+        return
+    unit, n, round_of = QUESTIONS[options.question]
+    figures = asyncio.run(rounds_of(round_of, options.n or n, options.rounds))
+    print(f'{options.question} 1 {statistics.median(figures):.2f} {min(figures):.2f} '
+          f'{max(figures):.2f} {unit}')
+
+
+if __name__ == '__main__':
+    main()
