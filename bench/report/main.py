@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""main.py BUILD [--quick] [--only X]: measure, print tables, write the report.
+"""main.py BUILD [--quick] [--only X] [--peers]: measure, print tables, write the report.
 
 bench/run calls it, in a session of its own, once everything is built.
 """
@@ -16,12 +16,16 @@ import time
 import cache
 import micro
 import page
+import peers
 import servers
 import static
 
 MICRO_HEAD = ('micro benchmark', 'workers', 'median', 'min', 'max', 'unit', 'goal')
 SERVER_HEAD = ('server', 'req/s', 'min', 'max', 'x raw', 'CPU us/req', 'p50 us', 'p99 us',
                'p99.9 us', 'client CPU')
+
+PEER_HEAD = ('question', 'w', 'weft', 'min..max', 'unit', 'must reach', 'verdict', *peers.PEERS, 'fio')
+VERDICT_HEAD = ('server', 'must reach', 'weft', 'verdict')
 
 
 def say(text):
@@ -102,6 +106,23 @@ def server_cells(r):
             f"{r['own_cpu']['median']:.2f}"]
 
 
+def peer_cells(row):
+    if 'failed' in row:
+        return [row['name'], str(row['workers']), 'failed: ' + row['failed']] + [''] * (3 + len(peers.PEERS) + 1)
+    cells = [row['name'], str(row['workers']), f"{row['weft']['median']:.2f}",
+             f"{row['weft']['min']:.2f}..{row['weft']['max']:.2f}", row['unit'],
+             '' if row['goal'] is None else f"{row['goal']:.4g}", row['verdict']]
+    for who in (*peers.PEERS, 'fio'):
+        peer = row['peers'].get(who)
+        if peer is None:
+            cells.append('')
+        elif 'failed' in peer:
+            cells.append('failed')
+        else:
+            cells.append(f"{peer['ratio']['median']:.2f}" if peer['ratio'] else f"{peer['median']:.2f}")
+    return cells
+
+
 def print_table(head, rows):
     widths = [max(len(row[i]) for row in [head] + rows if len(row) > i and
                   not row[min(i, len(row) - 1)].startswith('failed')) for i in range(len(head))]
@@ -111,25 +132,63 @@ def print_table(head, rows):
     sys.stdout.flush()
 
 
+def measure_peers(folder, options, wanted, results, sections):
+    """weft beside the peers, question by question; then how both scale."""
+    results['peers'], results['scaling'] = [], []
+    for group, rows in peers.run_all(folder, options.quick, wanted, len(servers.cpus()), say):
+        hush()
+        print(f'\n{group}: a peer\'s column is its figure as a multiple of weft\'s; above 1 weft is better')
+        print_table(list(PEER_HEAD), [peer_cells(r) for r in rows])
+        results['peers'] += rows
+        sections.append(page.peers_section(group, PEER_HEAD, rows, peer_cells))
+    for number, (title, x_title, series) in enumerate(
+            peers.run_scaling(folder, options.quick, wanted, say)):
+        hush()
+        print(f'\n{title}, ns each' if number else f'\nScaling\n\n{title}, ns each')
+        xs = sorted({x for line in series.values() for x, _ in line})
+        print_table([x_title, *(str(x) for x in xs)],
+                    [[who, *(f'{dict(line)[x]:.1f}' if x in dict(line) else '-' for x in xs)]
+                     for who, line in series.items()])
+        results['scaling'].append({'title': title, 'x': x_title, 'series': series})
+        sections.append(page.scaling_section(title, x_title, series))
+
+
 def measure(options, results, sections):
     def wanted(name):
         return not options.only or options.only in name
 
     folder = os.path.join(options.build, 'bench')
+    if options.peers:
+        measure_peers(folder, options, wanted, results, sections)
+    else:
+        measure_micro(folder, options, wanted, results, sections)
+    measure_servers(folder, options, wanted, results, sections)
+
+
+def measure_micro(folder, options, wanted, results, sections):
     figures = list(micro.run_all(folder, options.quick, wanted, len(servers.cpus()), say))
     hush()
     if figures:
         results['micro'] = figures
         print_table(list(MICRO_HEAD), [micro_cells(f) for f in figures])
         sections.append(page.micro_section(figures, MICRO_HEAD, micro_cells))
-    results['servers'] = {}
-    for source in (servers, static, cache):
-        for name, rows in source.run_all(folder, options.quick, wanted, say):
+
+
+def measure_servers(folder, options, wanted, results, sections):
+    results['servers'], verdicts = {}, []
+    for source, more in ((servers, {'peers': options.peers}), (static, {}), (cache, {})):
+        for name, rows in source.run_all(folder, options.quick, wanted, say, **more):
+            verdicts += peers.server_verdicts(name, rows)
             hush()
             results['servers'][name] = rows
             print(f'\n{name}')
             print_table(server_head(rows), [server_cells(r) for r in rows])
             sections.append(page.server_section(name, server_head(rows), rows, server_cells))
+    if verdicts:
+        results['server_verdicts'] = verdicts
+        print('\nwhat servers must reach, medians over the rounds')
+        print_table(list(VERDICT_HEAD), verdicts)
+        sections.append('<h2>What servers must reach</h2>' + page.table(VERDICT_HEAD, verdicts))
     wrk = list(servers.run_wrk(folder, options.quick, wanted, say))
     hush()
     if wrk:
@@ -145,6 +204,7 @@ def main():
     parser.add_argument('build')
     parser.add_argument('--quick', action='store_true')
     parser.add_argument('--only', default='')
+    parser.add_argument('--peers', action='store_true')
     options = parser.parse_args()
     # The way out is the ordinary one, so that every server that runs is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
