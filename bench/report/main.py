@@ -24,7 +24,7 @@ MICRO_HEAD = ('micro benchmark', 'workers', 'median', 'min', 'max', 'unit', 'goa
 SERVER_HEAD = ('server', 'req/s', 'min', 'max', 'x raw', 'CPU us/req', 'p50 us', 'p99 us',
                'p99.9 us', 'client CPU')
 
-PEER_HEAD = ('question', 'w', 'weft', 'min..max', 'unit', 'must reach', 'verdict', *peers.PEERS, 'fio')
+PEER_HEAD = ('question', 'w', 'weft', 'min..max', 'unit', 'must reach', 'verdict')
 VERDICT_HEAD = ('server', 'must reach', 'weft', 'verdict')
 
 
@@ -101,25 +101,28 @@ def server_cells(r):
     name = r['server'] + (f", {r['errors']} errors" if r['errors'] else '')
     return [name, f"{r['rps']['median']:.0f}", f"{r['rps']['min']:.0f}",
             f"{r['rps']['max']:.0f}", f"{r['ratio']['median']:.3f}" if r['ratio'] else '',
-            f"{r['server_us_per_request']['median']:.2f}", f"{r['p50_us']['median']:.0f}",
+            f"{r['server_us_per_request']['median']:.2f}" if r['server_us_per_request']['max'] else '',
+            f"{r['p50_us']['median']:.0f}",
             f"{r['p99_us']['median']:.0f}", f"{r['p999_us']['median']:.0f}",
             f"{r['own_cpu']['median']:.2f}"]
 
 
-def peer_cells(row):
+def peer_names(rows):
+    """Those who answered any of these questions, in the order of all."""
+    return [p for p in peers.PEERS if any(p in row['peers'] for row in rows)]
+
+
+def peer_cells(row, names):
+    start = [row['name'], str(row['workers'])]
     if 'failed' in row:
-        return [row['name'], str(row['workers']), 'failed: ' + row['failed']] + [''] * (3 + len(peers.PEERS) + 1)
-    cells = [row['name'], str(row['workers']), f"{row['weft']['median']:.2f}",
-             f"{row['weft']['min']:.2f}..{row['weft']['max']:.2f}", row['unit'],
-             '' if row['goal'] is None else f"{row['goal']:.4g}", row['verdict']]
-    for who in (*peers.PEERS, 'fio'):
-        peer = row['peers'].get(who)
-        if peer is None:
-            cells.append('')
-        elif 'failed' in peer:
-            cells.append('failed')
-        else:
-            cells.append(f"{peer['ratio']['median']:.2f}" if peer['ratio'] else f"{peer['median']:.2f}")
+        return start + ['failed: ' + row['failed']] + [''] * (len(PEER_HEAD) + len(names) - 3)
+    cells = start + [f"{row['weft']['median']:.2f}",
+                     f"{row['weft']['min']:.2f} .. {row['weft']['max']:.2f}", row['unit'],
+                     '' if row['goal'] is None else f"{row['goal']:.4g}", row['verdict']]
+    for who in names:
+        peer = row['peers'].get(who, {})
+        ratio = peer.get('ratio')
+        cells.append('failed' if 'failed' in peer else f"{ratio['median']:.2f}" if ratio else '')
     return cells
 
 
@@ -137,14 +140,19 @@ def measure_peers(folder, options, wanted, results, sections):
     results['peers'], results['scaling'] = [], []
     for group, rows in peers.run_all(folder, options.quick, wanted, len(servers.cpus()), say):
         hush()
-        print(f'\n{group}: a peer\'s column is its figure as a multiple of weft\'s; above 1 weft is better')
-        print_table(list(PEER_HEAD), [peer_cells(r) for r in rows])
+        names = peer_names(rows)
+        head, cells = [*PEER_HEAD, *names], [peer_cells(r, names) for r in rows]
+        print(f'\n{group}; a peer: its figure as a multiple of weft\'s, above 1 weft takes less')
+        print_table(head, cells)
         results['peers'] += rows
-        sections.append(page.peers_section(group, PEER_HEAD, rows, peer_cells))
-    for number, (title, x_title, series) in enumerate(
-            peers.run_scaling(folder, options.quick, wanted, say)):
+        sections.append(page.peers_section(group, head, cells, rows))
+    judged = [r for r in results['peers'] if r.get('verdict')]
+    if judged:
+        reached = sum(r['verdict'] == 'reached' for r in judged)
+        print(f'\n{reached} of {len(judged)} figures reach what they must')
+    for title, x_title, series in peers.run_scaling(folder, options.quick, wanted, say):
         hush()
-        print(f'\n{title}, ns each' if number else f'\nScaling\n\n{title}, ns each')
+        print(f'\n{title}, ns each')
         xs = sorted({x for line in series.values() for x, _ in line})
         print_table([x_title, *(str(x) for x in xs)],
                     [[who, *(f'{dict(line)[x]:.1f}' if x in dict(line) else '-' for x in xs)]

@@ -121,9 +121,9 @@ def server_section(name, head, rows, cells):
             + distribution(rows) + table(head, [cells(r) for r in rows]))
 
 
-def peers_section(group, head, rows, cells):
+def peers_section(group, head, cells, rows):
     """The table of a group, then bars for each of its rows that has peers."""
-    parts = [f'<h2>{html.escape(group)}</h2>', table(head, [cells(r) for r in rows])]
+    parts = [f'<h2>{html.escape(group)}</h2>', table(head, cells)]
     for row in rows:
         everyone = {'weft': row.get('weft'), **row['peers']}
         plotted = [(who, f['min'], f['median'], f['max'], f"{f['median']:.4g} {row['unit']}")

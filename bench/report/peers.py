@@ -9,6 +9,8 @@ and ratios are taken inside a round before their median is.
 import os
 import shutil
 import statistics
+import subprocess
+import tempfile
 
 import micro
 
@@ -26,6 +28,7 @@ PEERS = {
     'Boost.Fiber': ('peers/peer-fiber', (), False),
     'uvloop': (PYTHON, ('--loop', 'uvloop'), False),
     'asyncio': (PYTHON, (), False),
+    'fio': ('', (), False),
 }
 TREES = ('serial C', 'OpenMP', 'oneTBB')
 TASKS = ('Go', 'Tokio', 'Boost.Fiber', 'uvloop', 'asyncio')
@@ -39,8 +42,8 @@ GROUPS = (
         ('create_join', 'create_join', BOTH, TREES[1:] + TASKS, 5000),
         ('create_many', 'create_1000_join_1000', BOTH, TREES[1:] + TASKS, 5),
         ('queens', 'queens', BOTH, TREES, 9),
-        ('uts', 'uts_t1', BOTH, TREES, 1),
-        ('uts_deep', 'uts_t3', BOTH, TREES, 1),
+        ('uts', 'uts_t1', BOTH, TREES, 0),
+        ('uts_deep', 'uts_t3', BOTH, TREES, 0),
     )),
     ('Tasks, waits, messages', (
         ('await', 'create_await', BOTH, TASKS, 5000),
@@ -50,13 +53,15 @@ GROUPS = (
         ('fanin', 'chan_1000x1000', BOTH, TASKS, 10),
         ('mutex', 'mutex_1000x1000', BOTH, TASKS, 10),
         ('chain', 'chain', ONE, TASKS, 5000),
+        ('chains', 'chains', (2,), (), 2),
         ('timeout', 'timeout', ONE, ('Go', 'Tokio', 'uvloop', 'asyncio'), 5000),
         ('timers', 'timers_create', ONE, ('Go', 'Tokio'), 5000),
         ('skynet_chan', 'skynet_chan', BOTH, ('Go', 'Tokio'), 10000),
     )),
     ('Memory and idle', (
-        ('sleepers', 'sleepers', ONE, ('Go', 'Tokio'), 10000),
+        ('sleepers', 'sleepers', ONE, ('Go', 'Tokio', 'uvloop', 'asyncio'), 10000),
         ('idle', 'idle', BOTH, (), 300),
+        ('hog', 'hog', (2,), (), 0),
     )),
     ('Files', (
         ('file_hot', 'file_hot', ONE, (), 20000),
@@ -67,9 +72,6 @@ GROUPS = (
 
 # What weft may take of a peer's time, where that is what it must reach.
 RELATIVE = {'file_direct': ('fio', 1 / 0.98), 'file_direct_cpu': ('fio', 1.0)}
-
-# Figures of one name on either side; everything else has the same name on both.
-SAME = {'fio_direct': 'file_direct', 'sleeper_us': 'sleeper_cpu_us'}
 
 # How figures change with the number of tasks, and of workers: the question, the systems.
 TASK_COUNTS = (100, 1000, 10000, 100000, 1000000)
@@ -88,8 +90,9 @@ WORKERS = (
 
 
 def there(folder, peer):
-    return shutil.which('fio') is not None if peer == 'fio' else \
-        os.path.exists(os.path.join(folder, PEERS[peer][0]))
+    if peer == 'fio':
+        return shutil.which('fio') is not None
+    return os.path.exists(os.path.join(folder, PEERS[peer][0]))
 
 
 def ask(folder, who, program, question, workers, arguments):
@@ -100,11 +103,20 @@ def ask(folder, who, program, question, workers, arguments):
         path, extra, _ = PEERS[who]
         command = [os.path.join(folder, path), question, *extra]
     figures = micro.run_command([*command, '--workers', str(workers), *arguments], question, workers)
-    return {SAME.get(f['name'], f['name']): f for f in figures}
+    return {f['name']: f for f in figures}
 
 
-def ask_fio(quick, say):
-    return {f['name'].replace('fio_', 'file_'): f for f in micro.run_fio(quick, say)}
+def ask_fio(place, quick):
+    """fio's turn of a round: the same reads, at each depth."""
+    figures = {}
+    for depth in micro.FIO_DEPTHS:
+        try:
+            wall, cpu = micro.fio_once(place, depth, 1 if quick else 2)
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            return {'fio': {'failed': str(error)}}
+        figures[f'file_direct_{depth}'] = {'median': wall}
+        figures[f'file_direct_cpu_{depth}'] = {'median': cpu}
+    return figures
 
 
 def spread(values):
@@ -153,20 +165,20 @@ def verdict(row):
 
 def run_row(folder, quick, cpus, say, group, row):
     program, question, worker_counts, peers, quick_n = row
-    arguments = ['--rounds', '1'] + (['--n', str(quick_n)] if quick and program != 'uts' else [])
+    arguments = ['--rounds', '1'] + (['--n', str(quick_n)] if quick and quick_n else [])
     for workers in worker_counts:
         if workers > cpus:
             continue
-        asked = [p for p in peers if p != 'fio' and there(folder, p)
-                 and (workers == 1 or PEERS[p][2])]
+        asked = [p for p in peers if there(folder, p) and (workers == 1 or PEERS[p][2])]
         runs = {who: [] for who in ('weft', *asked)}
         rounds = QUICK_ROUNDS if quick else ROUNDS
-        for number in range(rounds):
-            for who in runs:
-                say(f'{question}, {workers}w, {who}, round {number + 1} of {rounds}')
-                runs[who].append(ask(folder, who, program, question, workers, arguments))
-        if 'fio' in peers and there(folder, 'fio'):
-            runs['fio'] = [ask_fio(quick, say)] * rounds
+        with tempfile.TemporaryDirectory(dir=os.environ.get('TMPDIR', '/var/tmp')) as place:
+            for number in range(rounds):
+                for who in runs:
+                    say(f'{question}, {workers}w, {who}, round {number + 1} of {rounds}')
+                    runs[who].append(
+                        ask_fio(place, quick) if who == 'fio' else
+                        ask(folder, who, program, question, workers, arguments))
         yield from gather_rows(group, runs)
 
 

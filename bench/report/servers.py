@@ -110,8 +110,9 @@ def drive(folder, server, load, seconds):
     name, program, arguments = server
     try:
         with running(folder, program, arguments, ENVIRONMENT.get(name)) as (process, port):
-            command = [f'{folder}/load/weft-load', '--json', '--port', str(port), '--pid',
-                       str(process.pid), '--cpu', str(cpus()[LOAD_CPU % len(cpus())]),
+            # What nginx's worker process uses is not seen from the one that started it.
+            watched = [] if name == 'nginx' else ['--pid', str(process.pid)]
+            command = [f'{folder}/load/weft-load', '--json', '--port', str(port), *watched, '--cpu', str(cpus()[LOAD_CPU % len(cpus())]),
                        '--seconds', str(seconds), '--warmup', '0.2', *load]
             done = subprocess.run(command, capture_output=True, text=True, timeout=LOAD_S)
             if not done.stdout:

@@ -184,6 +184,34 @@ async def echo():
     await server.serve_forever()
 
 
+def status_kib(field):
+    with open('/proc/self/status', encoding='ascii') as lines:
+        return next(float(line.split()[1]) for line in lines if line.startswith(field))
+
+
+async def sleepers(n):
+    """n tasks asleep: memory per task, and the processor time to create and finish them."""
+    asleep, wake, tasks = 0, asyncio.Event(), [None] * n
+
+    async def sleeper():
+        nonlocal asleep
+        asleep += 1
+        await wake.wait()
+
+    rss, tables, cpu = status_kib('VmRSS:'), status_kib('VmPTE:'), time.process_time()
+    for i in range(n):
+        tasks[i] = asyncio.create_task(sleeper())
+    while asleep < n:
+        await asyncio.sleep(0)
+    held = ((status_kib('VmRSS:') - rss) / n, (status_kib('VmPTE:') - tables) / n)
+    wake.set()
+    await asyncio.gather(*tasks)
+    for name, figure, unit in (('sleeper_rss', held[0], 'KiB/task'),
+                               ('sleeper_tables', held[1], 'KiB/task'),
+                               ('sleeper_us', (time.process_time() - cpu) * 1e6 / n, 'us/task')):
+        print(f'{name} 1 {figure:.2f} {figure:.2f} {figure:.2f} {unit}')
+
+
 async def rounds_of(round_of, n, rounds):
     await round_of(n)
     figures = []
@@ -195,7 +223,7 @@ async def rounds_of(round_of, n, rounds):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument('question', choices=[*QUESTIONS, 'echo'])
+    parser.add_argument('question', choices=[*QUESTIONS, 'echo', 'sleepers'])
     parser.add_argument('--loop', choices=('asyncio', 'uvloop'), default='asyncio')
     parser.add_argument('--workers', type=int, choices=(1,), default=1)
     parser.add_argument('--rounds', type=int, default=5)
@@ -206,6 +234,9 @@ def main():
         uvloop.install()
     if options.question == 'echo':
         asyncio.run(echo())
+        return
+    if options.question == 'sleepers':
+        asyncio.run(sleepers(options.n or 100000))
         return
     unit, n, round_of = QUESTIONS[options.question]
     figures = asyncio.run(rounds_of(round_of, options.n or n, options.rounds))
