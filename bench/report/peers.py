@@ -55,7 +55,7 @@ GROUPS = (
         ('chain', 'chain', ONE, TASKS, 5000),
         ('chains', 'chains', (2,), (), 2),
         ('timeout', 'timeout', ONE, ('Go', 'Tokio', 'uvloop', 'asyncio'), 5000),
-        ('timers', 'timers_create', ONE, ('Go', 'Tokio'), 5000),
+        ('timers', 'timers_create', ONE, ('Go', 'Tokio', 'uvloop', 'asyncio'), 5000),
         ('skynet_chan', 'skynet_chan', BOTH, ('Go', 'Tokio'), 10000),
     )),
     ('Memory and idle', (
@@ -75,6 +75,7 @@ RELATIVE = {'file_direct': ('fio', 1 / 0.98), 'file_direct_cpu': ('fio', 1.0)}
 
 # How figures change with the number of tasks, and of workers: the question, the systems.
 TASK_COUNTS = (100, 1000, 10000, 100000, 1000000)
+TASK_KIB = 6
 WORKER_COUNTS = (1, 2, 4, 8, 16, 32, 64)
 SCALING = (
     ('tasks gathered', 'gather', 'create_100k_gather', ('oneTBB', 'Go', 'Tokio')),
@@ -191,10 +192,19 @@ def run_all(folder, quick, wanted, cpus, say):
             yield group, found
 
 
+def affordable(tasks):
+    """Whether that many tasks asleep, of the system that holds most, fit in what memory is free."""
+    with open('/proc/meminfo', encoding='ascii') as lines:
+        free = next(int(line.split()[1]) for line in lines if line.startswith('MemAvailable'))
+    return tasks * TASK_KIB < free * 2 / 3
+
+
 def curve(folder, who, program, question, points, say):
-    """[(x, the figure)] for points of (x, workers, n); stops where a system fails."""
+    """[(x, the figure)] for points of (x, workers, n); stops where a system or memory fails."""
     found = []
     for x, workers, n in points:
+        if not affordable(n):
+            break
         say(f'{question}, {who}, {x}')
         figure = ask(folder, who, program, question, workers,
                      ['--rounds', '3', '--n', str(n)]).get(question, {})

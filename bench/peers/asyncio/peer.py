@@ -23,6 +23,10 @@ def check(ok, what):
         sys.exit('peer: wrong: ' + what)
 
 
+def print_figures(name, figures, unit):
+    print(f'{name} 1 {statistics.median(figures):.2f} {min(figures):.2f} {max(figures):.2f} {unit}')
+
+
 async def one_by_one(n):
     ran = 0
 
@@ -156,6 +160,32 @@ async def chain(n):
     return took / n
 
 
+timers_cancel = []  # the second figure of the question
+
+
+async def timers(n):
+    """As bench/micro/timers.c: tasks that sleep for an hour, cancelled in creation order."""
+    asleep = 0
+
+    async def sleeper(i):
+        nonlocal asleep
+        asleep += 1
+        await asyncio.sleep(3600 + i * 7919 % 100003 / 1000)
+
+    start = clock()
+    tasks = [asyncio.create_task(sleeper(i)) for i in range(n)]
+    while asleep < n:
+        await asyncio.sleep(0)
+    armed = clock()
+    for task in tasks:
+        task.cancel()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    end = clock()
+    check(all(isinstance(e, asyncio.CancelledError) for e in ended), 'sleepers are cancelled')
+    timers_cancel.append((end - armed) / n)
+    return (armed - start) / n
+
+
 QUESTIONS = {
     'create_join': ('ns/task', 20000, one_by_one),
     'create_await': ('ns/task', 20000, one_by_one),
@@ -166,6 +196,7 @@ QUESTIONS = {
     'chan_1000x1000': ('ns/item', 20, fanin),
     'mutex_1000x1000': ('ns/lock', 20, mutex),
     'timeout': ('ns/deadline', 20000, timeout),
+    'timers_create': ('ns/timer', 20000, timers),
     'chain': ('ns/link', 10000, chain),
 }
 
@@ -209,7 +240,7 @@ async def sleepers(n):
     for name, figure, unit in (('sleeper_rss', held[0], 'KiB/task'),
                                ('sleeper_tables', held[1], 'KiB/task'),
                                ('sleeper_us', (time.process_time() - cpu) * 1e6 / n, 'us/task')):
-        print(f'{name} 1 {figure:.2f} {figure:.2f} {figure:.2f} {unit}')
+        print_figures(name, [figure], unit)
 
 
 async def rounds_of(round_of, n, rounds):
@@ -240,8 +271,9 @@ def main():
         return
     unit, n, round_of = QUESTIONS[options.question]
     figures = asyncio.run(rounds_of(round_of, options.n or n, options.rounds))
-    print(f'{options.question} 1 {statistics.median(figures):.2f} {min(figures):.2f} '
-          f'{max(figures):.2f} {unit}')
+    print_figures(options.question, figures, unit)
+    if timers_cancel:
+        print_figures('timers_cancel', timers_cancel[1:], unit)
 
 
 if __name__ == '__main__':
