@@ -13,10 +13,9 @@ import subprocess
 import tempfile
 
 import micro
+import servers
 
 ROUNDS, QUICK_ROUNDS = 5, 2
-HERE = os.path.dirname(os.path.abspath(__file__))
-PYTHON = os.path.join(HERE, '..', 'peers', 'asyncio', 'peer.py')
 
 # name: program, arguments after the question, whether it has several workers
 PEERS = {
@@ -26,8 +25,8 @@ PEERS = {
     'Go': ('peers/peer-go', (), True),
     'Tokio': ('peers/peer-tokio', (), True),
     'Boost.Fiber': ('peers/peer-fiber', (), False),
-    'uvloop': (PYTHON, ('--loop', 'uvloop'), False),
-    'asyncio': (PYTHON, (), False),
+    'uvloop': (servers.PYTHON, ('--loop', 'uvloop'), False),
+    'asyncio': (servers.PYTHON, (), False),
     'fio': ('', (), False),
 }
 TREES = ('serial C', 'OpenMP', 'oneTBB')
@@ -59,7 +58,7 @@ GROUPS = (
         ('skynet_chan', 'skynet_chan', BOTH, ('Go', 'Tokio'), 10000),
     )),
     ('Memory and idle', (
-        ('sleepers', 'sleepers', ONE, ('Go', 'Tokio', 'uvloop', 'asyncio'), 10000),
+        ('sleepers', 'sleepers', ONE, ('Go', 'Tokio', 'Boost.Fiber', 'uvloop', 'asyncio'), 10000),
         ('idle', 'idle', BOTH, (), 300),
         ('hog', 'hog', (2,), (), 0),
     )),
@@ -93,6 +92,8 @@ WORKERS = (
 def there(folder, peer):
     if peer == 'fio':
         return shutil.which('fio') is not None
+    if peer == 'uvloop' and not os.path.exists(servers.UVLOOP):
+        return False
     return os.path.exists(os.path.join(folder, PEERS[peer][0]))
 
 

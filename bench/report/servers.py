@@ -35,6 +35,7 @@ SPINNING = (RAW + ', spinning', 'peers/peer-uring-echo', ('--spin', '50'))
 # With --peers: servers written for other systems, where they are built and installed.
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = os.path.join(HERE, '..', 'peers', 'asyncio', 'peer.py')
+UVLOOP = '/usr/lib/python3/dist-packages/uvloop'
 ECHO_PEERS = (
     ('libuv', 'peers/peer-libuv-echo', ()),
     ('Boost.Asio', 'peers/peer-asio-echo', ()),
@@ -144,7 +145,8 @@ def peers_of(folder, name, quick):
     if 'without io_uring' in name or (quick and '1000' in name):
         return ()
     return tuple(p for p in found if os.path.exists(os.path.join(folder, p[1]))
-                 and (p[0] != 'nginx' or shutil.which('nginx')))
+                 and (p[0] != 'nginx' or shutil.which('nginx'))
+                 and (p[0] != 'uvloop' or os.path.exists(UVLOOP)))
 
 
 def run_all(folder, quick, wanted, say, peers=False):

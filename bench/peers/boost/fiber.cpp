@@ -6,10 +6,14 @@
 #include "../rounds.h"
 
 #include <boost/fiber/all.hpp>
+#include <fstream>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace fibers = boost::fibers;
+
+enum : size_t { EACH = 1000 };
 
 static fibers::pooled_fixedsize_stack &stacks()
 {
@@ -103,18 +107,17 @@ static double round_pingpong(size_t n, unsigned)
 
 static double round_fanin(size_t n, unsigned)
 {
-	const size_t each = 1000;
 	fibers::buffered_channel<size_t> chan(128);
 	std::vector<fibers::fiber> senders;
 	size_t sum = 0;
 	double start = rounds_now(), end;
 
 	for (size_t i = 0; i < n; i++)
-		senders.push_back(create([&chan, each] {
-			for (size_t j = 1; j <= each; j++)
+		senders.push_back(create([&chan] {
+			for (size_t j = 1; j <= EACH; j++)
 				chan.push(j);
 		}));
-	for (size_t i = 0; i < n * each; i++) {
+	for (size_t i = 0; i < n * EACH; i++) {
 		size_t item = 0;
 
 		chan.pop(item);
@@ -123,13 +126,12 @@ static double round_fanin(size_t n, unsigned)
 	end = rounds_now();
 	for (auto &sender : senders)
 		sender.join();
-	rounds_check(sum == n * each * (each + 1) / 2, "each number comes once");
-	return (end - start) / (double)(n * each);
+	rounds_check(sum == n * EACH * (EACH + 1) / 2, "each number comes once");
+	return (end - start) / (double)(n * EACH);
 }
 
 static double round_mutex(size_t n, unsigned)
 {
-	const size_t each = 1000;
 	std::vector<fibers::fiber> tasks;
 	fibers::mutex lock;
 	size_t counter = 0;
@@ -137,7 +139,7 @@ static double round_mutex(size_t n, unsigned)
 
 	for (size_t i = 0; i < n; i++)
 		tasks.push_back(create([&] {
-			for (size_t j = 0; j < each; j++) {
+			for (size_t j = 0; j < EACH; j++) {
 				lock.lock();
 				counter++;
 				lock.unlock();
@@ -146,8 +148,8 @@ static double round_mutex(size_t n, unsigned)
 	for (auto &task : tasks)
 		task.join();
 	end = rounds_now();
-	rounds_check(counter == n * each, "no addition is lost");
-	return (end - start) / (double)(n * each);
+	rounds_check(counter == n * EACH, "no addition is lost");
+	return (end - start) / (double)(n * EACH);
 }
 
 /* Each link joins the one before. */
@@ -169,6 +171,63 @@ static double round_chain(size_t n, unsigned)
 	return (end - start) / (double)n;
 }
 
+/* A field of /proc/self/status, in KiB. */
+static double status_kib(const std::string &field)
+{
+	std::ifstream file("/proc/self/status");
+	std::string line;
+
+	while (std::getline(file, line))
+		if (line.compare(0, field.size(), field) == 0)
+			return std::stod(line.substr(field.size()));
+	return 0;
+}
+
+static double cpu_us()
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (double)used.tv_sec * 1e6 + (double)used.tv_nsec / 1e3;
+}
+
+static void print_one(const char *name, double figure, const char *unit)
+{
+	printf("%s 1 %.2f %.2f %.2f %s\n", name, figure, figure, figure, unit);
+}
+
+/* n fibers asleep: memory per fiber, and the processor time to create and finish them. */
+static int sleepers(size_t n)
+{
+	std::vector<fibers::fiber> tasks(n);
+	fibers::condition_variable wake;
+	fibers::mutex lock;
+	size_t asleep = 0;
+	bool awake = false;
+	double rss = status_kib("VmRSS:"), tables = status_kib("VmPTE:"), cpu = cpu_us();
+
+	for (auto &task : tasks)
+		task = create([&] {
+			std::unique_lock<fibers::mutex> held(lock);
+
+			asleep++;
+			rounds_check(wake.wait_for(held, std::chrono::hours(1),
+					     [&] { return awake; }),
+				"an hour has not passed");
+		});
+	while (asleep < n)
+		boost::this_fiber::yield();
+	print_one("sleeper_rss", (status_kib("VmRSS:") - rss) / (double)n, "KiB/task");
+	print_one("sleeper_tables", (status_kib("VmPTE:") - tables) / (double)n,
+		"KiB/task");
+	awake = true;
+	wake.notify_all();
+	for (auto &task : tasks)
+		task.join();
+	print_one("sleeper_us", (cpu_us() - cpu) / (double)n, "us/task");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const rounds_question questions[] = {
@@ -183,5 +242,9 @@ int main(int argc, char **argv)
 		{"chain", "ns/link", 20000, round_chain},
 	};
 
+	if (argc > 1 && strcmp(argv[1], "sleepers") == 0)
+		return sleepers(argc > 2 && strcmp(argv[argc - 2], "--n") == 0
+					? strtoul(argv[argc - 1], NULL, 10)
+					: 100000);
 	return rounds_main(argc, argv, questions, sizeof(questions) / sizeof(*questions));
 }
