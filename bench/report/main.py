@@ -144,6 +144,7 @@ def measure_peers(folder, options, wanted, results, sections):
         head, cells = [*PEER_HEAD, *names], [peer_cells(r, names) for r in rows]
         print(f'\n{group}; a peer: its figure as a multiple of weft\'s, above 1 weft takes less')
         print_table(head, cells)
+        print(''.join(f'  failed: {why}\n' for why in peers.failures(rows)), end='')
         results['peers'] += rows
         sections.append(page.peers_section(group, head, cells, rows))
     judged = [r for r in results['peers'] if r.get('verdict')]

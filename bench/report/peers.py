@@ -28,6 +28,7 @@ PEERS = {
     'uvloop': (servers.PYTHON, ('--loop', 'uvloop'), False),
     'asyncio': (servers.PYTHON, (), False),
     'fio': ('', (), False),
+    'raw ring': ('peers/peer-ring-read', (), False),
 }
 TREES = ('serial C', 'OpenMP', 'oneTBB')
 TASKS = ('Go', 'Tokio', 'Boost.Fiber', 'uvloop', 'asyncio')
@@ -63,7 +64,7 @@ GROUPS = (
         ('hog', 'hog', (2,), (), 0),
     )),
     ('Files', (
-        ('file_hot', 'file_hot', ONE, (), 20000),
+        ('file_hot', 'file_hot', ONE, ('raw ring',), 20000),
         ('file_many', 'file_many', ONE, ('Go', 'Tokio'), 2000),
         ('file_direct', 'file_direct', ONE, ('fio',), 2000),
     )),
@@ -191,6 +192,12 @@ def run_all(folder, quick, wanted, cpus, say):
                  for figure in run_row(folder, quick, cpus, say, group, row)]
         if found:
             yield group, found
+
+
+def failures(rows):
+    """[why a peer has no figure], once for each row."""
+    return [f"{row['name']}, {row['workers']}w, {who}: {peer['failed']}"
+            for row in rows for who, peer in row['peers'].items() if 'failed' in peer]
 
 
 def affordable(tasks):
