@@ -150,6 +150,7 @@ static int make_parts(struct weft_runtime *runtime)
 
 	if (rc < 0)
 		return rc;
+	runtime->stacks.keeps = runtime->backend->schedule != NULL;
 	runtime->idle = calloc(1, sizeof(*runtime->idle));
 	runtime->io = calloc(1, sizeof(*runtime->io));
 	if (!runtime->idle || !runtime->io)
@@ -415,11 +416,15 @@ int weft_runtime_metrics(const struct weft_runtime *const_runtime, struct weft_m
 {
 	struct weft_runtime *runtime = (struct weft_runtime *)const_runtime;
 	struct weft_metrics metrics = { 0 };
+	uint64_t begun, ended;
 
 	if (!runtime || !out || out->size < sizeof(size_t) || out->size > sizeof(metrics))
 		return -EINVAL;
 	for (unsigned i = 0; i < runtime->count; i++)
 		add_worker(&metrics, &runtime->workers[i]);
+	weft_jobs_tasks(runtime->jobs, &begun, &ended); /* not the program's */
+	metrics.created -= begun;
+	metrics.done -= ended;
 	metrics.size = out->size;
 	metrics.created += weft_load_relaxed(&runtime->posted);
 	metrics.live = metrics.created > metrics.done ? metrics.created - metrics.done : 0;

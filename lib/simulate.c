@@ -17,6 +17,7 @@
 #include "sched/frame.h"
 #include "sim/graph.h"
 #include "sim/io.h"
+#include "sim/net.h"
 #include "sim/pct.h"
 #include "sim/sim.h"
 #include "sim/trace.h"
@@ -67,9 +68,17 @@ void weft_sim_end(struct weft_simulation *sim, int verdict)
 			sim, WEFT_REPORT_MISUSE, verdict, "steps_max is reached:");
 	sim->phase = WEFT_SIM_ENDS;
 	sim->verdict = verdict;
+	sim->ends_since = sim->steps;
 	weft_runtime_begin_stop(
 		sim->runtime, verdict ? WEFT_STOPPING_QUIETLY : WEFT_STOPPING);
 	weft_runtime_tell_stacks(sim->runtime);
+}
+
+void weft_sim_give_up(struct weft_simulation *sim)
+{
+	sim->stuck = !weft_runtime_all_ended(sim->runtime);
+	sim->phase = WEFT_SIM_OVER;
+	weft_store_release(&sim->runtime->exiting, 1);
 }
 
 /* Nothing can happen any more, whatever time it is. */
@@ -83,8 +92,7 @@ static void come_to_rest(struct weft_simulation *sim)
 		weft_runtime_tell_stacks(sim->runtime);
 		return;
 	}
-	sim->stuck = !weft_runtime_all_ended(sim->runtime);
-	weft_store_release(&sim->runtime->exiting, 1);
+	weft_sim_give_up(sim);
 }
 
 void weft_sim_idle(void *simulation, struct weft_worker *worker)
@@ -97,7 +105,7 @@ void weft_sim_idle(void *simulation, struct weft_worker *worker)
 	if (sim->main_ended && sim->phase == WEFT_SIM_RUNS)
 		weft_sim_end(sim, 0);
 	else if (sim->phase == WEFT_SIM_ENDS && weft_runtime_all_ended(sim->runtime))
-		weft_store_release(&sim->runtime->exiting, 1);
+		weft_sim_give_up(sim);
 	else if (!weft_sim_look_outside(sim, false) && !weft_sim_leap(sim) &&
 		 !weft_sim_look_outside(sim, true))
 		come_to_rest(sim);
@@ -137,7 +145,9 @@ static int make(struct weft_sim *config, struct weft_simulation **out)
 	if (rc < 0)
 		return rc;
 	runtime->io->simulated = true;
+	weft_jobs_simulate(runtime->jobs, weft_sim_start_thread);
 	runtime->tasks.counts_alone = true;
+	runtime->io->ground = &weft_ground_sim;
 	*out = runtime->workers[0].backend_state;
 	(*out)->runtime = runtime;
 	(*out)->config = config;

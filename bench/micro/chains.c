@@ -2,15 +2,17 @@
 /*
  * chains - ten thousand independent CHAINs of n members, each of which computes for a microsecond: do
  * they run in parallel? ns per link. With several workers also the time as a part of what one
- * worker takes, round by round.
+ * worker takes, round by round, and the same of as many plain threads that do nothing but
+ * compute (`floor`): what the machine can do meanwhile.
  */
 #include "bench.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHAINS = 10000, LINK_NS = 1000, SPINS = 1000000 };
+enum { CHAINS = 10000, LINK_NS = 1000, SPINS = 1000000, THREADS_MAX = 64 };
 
 static size_t spins; /* of one link */
 
@@ -99,21 +101,48 @@ static double round_of(unsigned workers, size_t links)
 	return round.ns;
 }
 
+static void *thread(void *arg)
+{
+	compute(*(size_t *)arg);
+	return NULL;
+}
+
+/* ns per link for threads that share the computing. */
+static double compute_on(unsigned threads, size_t links)
+{
+	pthread_t handles[THREADS_MAX];
+	size_t share = CHAINS * links * spins / threads;
+	double start = bench_now();
+
+	for (unsigned i = 1; i < threads; i++)
+		bench_check(pthread_create(&handles[i], NULL, thread, &share) == 0,
+			"a thread");
+	compute(share);
+	for (unsigned i = 1; i < threads; i++)
+		pthread_join(handles[i], NULL);
+	return (bench_now() - start) / (double)(CHAINS * links);
+}
+
 int main(int argc, char **argv)
 {
 	struct bench_options options = bench_parse(argc, argv);
-	double ns[BENCH_ROUNDS_MAX], times[BENCH_ROUNDS_MAX];
+	double ns[BENCH_ROUNDS_MAX], times[BENCH_ROUNDS_MAX], floors[BENCH_ROUNDS_MAX];
 	size_t links = options.n ? options.n : 10;
 
 	set_spins();
+	bench_check(options.workers <= THREADS_MAX, "not so many workers");
 	for (unsigned i = 0; i < options.rounds; i++) {
-		double alone = options.workers > 1 ? round_of(1, links) : 0;
-
 		ns[i] = round_of(options.workers, links);
-		times[i] = ns[i] / alone;
+		if (options.workers > 1) {
+			times[i] = ns[i] / round_of(1, links);
+			floors[i] =
+				compute_on(options.workers, links) / compute_on(1, links);
+		}
 	}
 	bench_print("chains", options.workers, ns, options.rounds, "ns/link");
-	if (options.workers > 1)
+	if (options.workers > 1) {
 		bench_print("chains_times", options.workers, times, options.rounds, "x");
+		bench_print("chains_floor", options.workers, floors, options.rounds, "x");
+	}
 	return 0;
 }

@@ -15,6 +15,7 @@ import time
 
 import cache
 import micro
+import order
 import page
 import peers
 import servers
@@ -171,6 +172,7 @@ def measure(options, results, sections):
         measure_peers(folder, options, wanted, results, sections)
     else:
         measure_micro(folder, options, wanted, results, sections)
+    measure_order(folder, options, wanted, results, sections)
     measure_servers(folder, options, wanted, results, sections)
 
 
@@ -181,6 +183,17 @@ def measure_micro(folder, options, wanted, results, sections):
         results['micro'] = figures
         print_table(list(MICRO_HEAD), [micro_cells(f) for f in figures])
         sections.append(page.micro_section(figures, MICRO_HEAD, micro_cells))
+
+
+def measure_order(folder, options, wanted, results, sections):
+    """What order costs: against tasks without one, so it has no peers."""
+    figures, tables = order.run_all(folder, options.quick, wanted, len(servers.cpus()), say)
+    hush()
+    results.setdefault('micro', []).extend(figures)
+    for name, head, rows in tables:
+        print(f'\n{name}')
+        print_table(head, rows)
+        sections.append(f'<h2>{name}</h2>' + page.table(head, rows))
 
 
 def measure_servers(folder, options, wanted, results, sections):

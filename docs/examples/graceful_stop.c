@@ -53,28 +53,42 @@ static int accept_all(void *arg)
 	return weft_serve(*(int *)arg, talk, NULL, 0);
 }
 
+static int wait_for_signal(void *arg)
+{
+	sigset_t set;
+
+	(void)arg;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	int signo = weft_signal_wait(&set, NULL);
+	if (signo > 0) {
+		printf("%s: stopping\n", signo == SIGTERM ? "SIGTERM" : "SIGINT");
+		fflush(stdout);
+	}
+	return signo;
+}
+
+/* Until a signal comes, or else nobody accepts any more. */
 static int serve_until_told(void *arg)
 {
 	char address[128];
-	sigset_t set;
 
 	int fd = weft_listen(arg, SOMAXCONN, 0);
 	if (fd < 0)
 		return fd;
 	struct weft_task *server = weft_create_task(accept_all, &fd);
+	struct weft_task *told = weft_create_task(wait_for_signal, NULL);
+	struct weft_task *either[] = { server, told };
 	weft_local_address(fd, address, sizeof(address));
 	printf("listening on %s\n", address);
 	fflush(stdout);
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	int signo = weft_signal_wait(&set, NULL);
-	printf("%s: stopping\n", signo == SIGTERM ? "SIGTERM" : "SIGINT");
-	fflush(stdout);
-
+	weft_wait(either, 2, WEFT_FIRST_COMPLETED, WEFT_FOREVER);
 	weft_cancel(server);
+	weft_cancel(told);
 	weft_join(server); /* waits for every connection */
+	int signo = weft_join(told);
 	weft_close(fd);
 	printf("%d answered\n", atomic_load(&answered));
 	return signo < 0 ? signo : 0;

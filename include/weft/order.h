@@ -44,9 +44,12 @@ enum {
 	/*
 	 * At most one member runs at any instant, and turns go round in creation order over the members that
 	 * live. A turn is the code between two checkpoints ([S] calls): every checkpoint ends it, waited or
-	 * not, and the call returns in the member's next turn; waits overlap. All wait for the member whose turn
-	 * it is, even when others are ready; one that awaits, joins or gathers fellows is passed over until
-	 * they have ended. Members that a task which is no member creates join together, at that task's next
+	 * not, and the call returns in the member's next turn; waits overlap. What a call does at once, and how
+	 * it begins to wait, is done in the turn it was made in; a cancel is heard in the cancelled one's own
+	 * turns. All wait for the member whose turn it is, even when others are ready; one that awaits, joins,
+	 * gathers, races or weft_waits for fellows is passed over until they have ended. So a member must not
+	 * wait for anything else that takes a fellow more than one turn: a lock kept across a call, a byte
+	 * that is written in the turn after the next. Members that a task which is no member creates join together, at that task's next
 	 * checkpoint or end; one that a member creates comes to the end of the round. The sequence of
 	 * (member, segment) is the same in every run, as long as members' control flow does not depend on
 	 * time: A1 B1 C1, waits overlap, A2 B2 C2.

@@ -7,6 +7,20 @@
  * anything can run, and leaps to the next timer or arrival when nothing can: a year of sleep takes
  * milliseconds. A program that fails under a seed fails under it each time, and its trace can be replayed.
  *
+ * What is simulated, and where it shows:
+ *
+ *	names	of files: what weft's calls change is changed in memory, over the real tree, and gone at the end.
+ *		The program's own open(2), stat(2), readdir(3) see the real tree alone; on descriptors that
+ *		weft_openat gave its system calls work. A crash of the machine is not simulated.
+ *	pool	threads: weft_blocking's function runs on the one thread, on a stack of its own. It is in a plain
+ *		thread as far as it can tell, but may create tasks, errno and the signal mask are the thread's,
+ *		and real time that it sleeps or waits away passes for nobody.
+ *	hosts	weft_getaddrinfo knows addresses in numbers and "localhost" (127.0.0.1, or ::1 when AF_INET6 is
+ *		asked for); every other name is -ENOENT.
+ *	signals	that the program sends itself arrive, if no other thread lets them in. Those from outside come
+ *		when they come.
+ *	children are real, and waited for in real time when nothing else can happen: no seed decides about them.
+ *
  * docs/guide/simulation.md shows how to find a race with it.
  */
 #ifndef WEFT_SIM_H
@@ -91,11 +105,12 @@ struct weft_sim {
  * work on them; what the calls of weft do with them is simulated.
  *
  * Returns main_fn's status; -EDEADLK when all tasks were blocked for good: who waits for what is reported
- * (WEFT_REPORT_DEADLOCK), then they are cancelled and joined; -ETIME after steps_max steps, likewise; -EINVAL
- * for a NULL function, a bad size, policy or fault; -ENOENT or another code when trace_in cannot be read,
- * -EBADMSG when it is no trace; -ENOMEM. Reported too: a task that is left at the end, a handle that nobody
- * released, a simulated descriptor that is still open (WEFT_REPORT_LEAK); where a program does not follow
- * trace_in (WEFT_REPORT_MISUSE).
+ * (WEFT_REPORT_DEADLOCK), then they are cancelled and joined; also when a task that was cancelled at the end went on
+ * for a million steps (WEFT_REPORT_LEAK; what it uses is left in place). -ETIME after steps_max steps. -EINVAL for
+ * a NULL function, a bad size, policy or fault; -ENOENT or another code when trace_in cannot be read, -EBADMSG
+ * when it is no trace; -ENOMEM. Reported too: a task that is left at the end, a handle that nobody released, a
+ * simulated descriptor that is still open (WEFT_REPORT_LEAK); where a program does not follow trace_in
+ * (WEFT_REPORT_MISUSE).
  */
 WEFT_API int weft_simulate(weft_fn main_fn, void *arg, struct weft_sim *sim);
 

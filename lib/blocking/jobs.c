@@ -58,6 +58,8 @@ struct weft_jobs {
 	bool stopping;
 	bool ended; /* last_ended is to be joined */
 	pthread_t last_ended;
+	int (*start)(struct weft_jobs *jobs); /* in a simulation; NULL: threads */
+	_Atomic(uint64_t) tasks_started, tasks_ended; /* there; written under lock */
 };
 
 /* -- lanes ------------------------------------------------------------------------------------- */
@@ -143,7 +145,7 @@ static struct weft_job *next_job(struct weft_jobs *jobs)
 	struct timespec until;
 	int rc = 0;
 
-	if (idle.job || jobs->stopping)
+	if (idle.job || jobs->stopping || jobs->start)
 		return idle.job;
 	pthread_cond_init(&idle.wake, &jobs->monotonic);
 	weft_list_push_head(&jobs->idle, &idle.node);
@@ -173,13 +175,11 @@ static void end_thread(struct weft_jobs *jobs)
 		pthread_join(before, NULL);
 }
 
-static void *thread_main(void *arg)
+/* Locked, but not while a job runs. */
+static void work(struct weft_jobs *jobs)
 {
-	struct weft_jobs *jobs = arg;
 	struct weft_job *job;
 
-	pthread_setname_np(pthread_self(), "weft-pool");
-	pthread_mutex_lock(&jobs->lock);
 	while ((job = next_job(jobs))) {
 		struct weft_lane *lane = job->lane;
 
@@ -189,8 +189,26 @@ static void *thread_main(void *arg)
 		pthread_mutex_lock(&jobs->lock);
 		leave_lane(jobs, lane);
 	}
+}
+
+static void *thread_main(void *arg)
+{
+	struct weft_jobs *jobs = arg;
+
+	pthread_setname_np(pthread_self(), "weft-pool");
+	pthread_mutex_lock(&jobs->lock);
+	work(jobs);
 	end_thread(jobs);
 	return NULL;
+}
+
+void weft_jobs_work(struct weft_jobs *jobs)
+{
+	pthread_mutex_lock(&jobs->lock);
+	work(jobs);
+	weft_add_relaxed(&jobs->tasks_ended, 1);
+	weft_store_relaxed(&jobs->threads, weft_load_relaxed(&jobs->threads) - 1);
+	pthread_mutex_unlock(&jobs->lock);
 }
 
 /*
@@ -208,22 +226,33 @@ static void block_signals(sigset_t *before)
 	pthread_sigmask(SIG_SETMASK, &set, before);
 }
 
-/* Locked. False: no further thread can be started. */
-static bool start_thread(struct weft_jobs *jobs)
+static int start_real_thread(struct weft_jobs *jobs)
 {
-	unsigned threads = weft_load_relaxed(&jobs->threads);
 	pthread_t thread;
 	sigset_t before;
 	int rc;
 
-	if (threads == jobs->max)
-		return false;
 	block_signals(&before);
 	rc = pthread_create(&thread, NULL, thread_main, jobs);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (rc == 0)
-		weft_store_relaxed(&jobs->threads, threads + 1);
-	return rc == 0;
+	return -rc;
+}
+
+/* Locked. False: no further thread can be started. */
+static bool start_thread(struct weft_jobs *jobs)
+{
+	unsigned threads = weft_load_relaxed(&jobs->threads);
+	int rc;
+
+	if (threads == jobs->max)
+		return false;
+	rc = jobs->start ? jobs->start(jobs) : start_real_thread(jobs);
+	if (rc < 0)
+		return false;
+	weft_store_relaxed(&jobs->threads, threads + 1);
+	if (jobs->start)
+		weft_add_relaxed(&jobs->tasks_started, 1);
+	return true;
 }
 
 /* -- the interface ----------------------------------------------------------------------------- */
@@ -301,6 +330,17 @@ bool weft_jobs_take_back(struct weft_jobs *jobs, struct weft_job *job)
 unsigned weft_jobs_threads(const struct weft_jobs *jobs)
 {
 	return weft_load_relaxed(&((struct weft_jobs *)jobs)->threads);
+}
+
+void weft_jobs_simulate(struct weft_jobs *jobs, int (*start)(struct weft_jobs *jobs))
+{
+	jobs->start = start;
+}
+
+void weft_jobs_tasks(const struct weft_jobs *jobs, uint64_t *started, uint64_t *ended)
+{
+	*started = weft_load_relaxed(&((struct weft_jobs *)jobs)->tasks_started);
+	*ended = weft_load_relaxed(&((struct weft_jobs *)jobs)->tasks_ended);
 }
 
 int weft_jobs_create(unsigned max, struct weft_jobs **out)

@@ -16,6 +16,7 @@
 #define WEFT_LIB_BLOCKING_JOBS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <weft/base.h>
 
@@ -49,6 +50,16 @@ int weft_jobs_submit(struct weft_jobs *jobs, const char *lane, unsigned max, str
 
 /* Take a job back that has been submitted, and has not told that it ran. True: it will not run. */
 bool weft_jobs_take_back(struct weft_jobs *jobs, struct weft_job *job);
+
+/*
+ * In a simulation there is one thread, and tasks do what those of the pool would. start: have weft_jobs_work
+ * called, soon, where it may wait; 0 or -errno. Once, before anything is submitted.
+ */
+void weft_jobs_simulate(struct weft_jobs *jobs, int (*start)(struct weft_jobs *jobs));
+/* What a thread does: jobs, until there are no more. */
+void weft_jobs_work(struct weft_jobs *jobs);
+/* How many such tasks were started, and ended. */
+void weft_jobs_tasks(const struct weft_jobs *jobs, uint64_t *started, uint64_t *ended);
 
 /* Threads there are now. */
 unsigned weft_jobs_threads(const struct weft_jobs *jobs);

@@ -54,24 +54,10 @@ void weft_as_completed_begin(
 	}
 }
 
-ssize_t weft_as_completed_next(struct weft_as_completed *it, weft_ns timeout)
+static ssize_t next(struct walk *walk, weft_ns until)
 {
-	WEFT_CHECKPOINT(checkpoint);
-	struct as_completed_state *state = (struct as_completed_state *)it;
-	weft_ns until = weft_deadline_from(timeout);
-	struct walk *walk;
 	int code;
 
-	if (!it)
-		return -EINVAL;
-	code = weft_checkpoint_enter(&checkpoint);
-	if (code < 0)
-		return code;
-	walk = state->walk;
-	if (!walk)
-		return state->error < 0 ? state->error : -EINVAL;
-	if (walk->returned == walk->many.n)
-		return -ENOENT;
 	for (;;) {
 		size_t found = weft_load_acquire(&walk->order[walk->returned]); /* AC1 */
 
@@ -88,6 +74,31 @@ ssize_t weft_as_completed_next(struct weft_as_completed *it, weft_ns timeout)
 		if (code < 0)
 			return code;
 	}
+}
+
+ssize_t weft_as_completed_next(struct weft_as_completed *it, weft_ns timeout)
+{
+	WEFT_CHECKPOINT(checkpoint);
+	struct as_completed_state *state = (struct as_completed_state *)it;
+	weft_ns until = weft_deadline_from(timeout);
+	struct walk *walk;
+	ssize_t index;
+	int code;
+
+	if (!it)
+		return -EINVAL;
+	code = weft_checkpoint_enter(&checkpoint);
+	if (code < 0)
+		return code;
+	walk = state->walk;
+	if (!walk)
+		return state->error < 0 ? state->error : -EINVAL;
+	if (walk->returned == walk->many.n)
+		return -ENOENT;
+	weft_wait_for_fellows(walk->many.tasks, walk->many.n);
+	index = next(walk, until);
+	weft_wait_for_fellows(NULL, 0);
+	return index;
 }
 
 void weft_as_completed_end(struct weft_as_completed *it)

@@ -72,9 +72,11 @@ ssize_t weft_race(struct weft_task *const *tasks, size_t n)
 	rc = weft_many_begin(&race.many, tasks, n, one_ended);
 	if (rc < 0)
 		return rc;
+	weft_wait_for_fellows(tasks, n);
 	weft_owner_wait(&race.owner, &race.decided);
 	cancel_all(&race);
 	weft_owner_wait(&race.owner, &race.over);
+	weft_wait_for_fellows(NULL, 0);
 	weft_many_end(&race.many);
 	for (size_t i = 0; i < n; i++)
 		weft_task_observe(tasks[i]);

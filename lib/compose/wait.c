@@ -74,6 +74,16 @@ static int wait_until_over(struct waiting *waiting, weft_ns until)
 	return 0;
 }
 
+static int wait_among_fellows(struct waiting *waiting, weft_ns until)
+{
+	int rc;
+
+	weft_wait_for_fellows(waiting->many.tasks, waiting->many.n);
+	rc = wait_until_over(waiting, until);
+	weft_wait_for_fellows(NULL, 0);
+	return rc;
+}
+
 ssize_t weft_wait(struct weft_task **tasks, size_t n, int when, weft_ns timeout)
 {
 	WEFT_CHECKPOINT(checkpoint);
@@ -90,7 +100,7 @@ ssize_t weft_wait(struct weft_task **tasks, size_t n, int when, weft_ns timeout)
 	if (rc < 0)
 		return rc;
 	if (timeout > 0)
-		rc = wait_until_over(&waiting, until);
+		rc = wait_among_fellows(&waiting, until);
 	weft_many_end(&waiting.many);
 	return rc < 0 ? rc : partition(tasks, n);
 }

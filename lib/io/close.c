@@ -100,6 +100,6 @@ int weft_close(int fd)
 
 		return rc < 0 ? rc : -EPERM;
 	}
-	weft_checkpoint_finishing(&checkpoint);
+	weft_checkpoint_finishing_first(&checkpoint);
 	return weft_io_close(fd);
 }

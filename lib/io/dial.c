@@ -13,6 +13,7 @@
 
 #include "io/address.h"
 #include "io/eyeballs.h"
+#include "io/ground.h"
 #include "io/io.h"
 #include "io/resolve.h"
 #include "io/sys.h"
@@ -22,7 +23,7 @@ enum { NAME_MAX_LENGTH = 253 }; /* RFC 1035, written with dots */
 static int dial_one(const struct weft_address *address)
 {
 	int family = address->storage.ss_family;
-	int fd = weft_sys_socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
+	int fd = weft_ground()->socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
 
 	if (fd < 0)
 		return fd;

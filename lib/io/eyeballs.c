@@ -16,6 +16,7 @@
 #include <weft/task.h>
 
 #include "base/sys.h"
+#include "io/ground.h"
 #include "io/io.h"
 #include "io/ready.h"
 #include "io/sys.h"
@@ -90,7 +91,7 @@ static int begin_to_connect(struct attempt *attempt, const struct weft_address *
 	int rc;
 
 	weft_sys_enable(fd, IPPROTO_TCP, TCP_NODELAY);
-	rc = weft_sys_connect(fd, (const struct sockaddr *)&address->storage, address->len);
+	rc = weft_ground()->connect(fd, (const struct sockaddr *)&address->storage, address->len);
 	if (rc != -EINPROGRESS && rc != -EINTR)
 		return rc;
 	rc = weft_ready_begin(&attempt->ready, fd, POLLOUT);
@@ -101,7 +102,7 @@ static void begin_next(struct race *race)
 {
 	const struct weft_address *address = &race->list[race->begun];
 	struct attempt *attempt = &race->attempt[race->begun++];
-	int fd = weft_sys_socket(address->storage.ss_family,
+	int fd = weft_ground()->socket(address->storage.ss_family,
 		SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int rc = fd;
 
@@ -129,7 +130,7 @@ static int end_attempt(struct race *race, struct attempt *attempt)
 
 	race->live--;
 	if (rc >= 0)
-		rc = weft_sys_socket_error(attempt->fd);
+		rc = weft_ground()->socket_error(attempt->fd);
 	return rc;
 }
 

@@ -22,13 +22,21 @@
 #include "io/op.h"
 #include "sched/wait.h"
 
+struct weft_ground;
+
 struct weft_io {
 	struct weft_fd_table fds;
+	const struct weft_ground *ground; /* set before the first task */
 	bool simulated; /* the calls that are no operations ask lib/sim too */
 	_Atomic(uint64_t) connections; /* accepted by weft_serve */
 	_Atomic(uint64_t)
 		connections_failed; /* of these, whose function returned an error */
 	_Atomic(uint64_t) signals; /* bits of those it has waited for (io/signal.c) */
+	/* In a simulation, and its thread's alone: who waits for signals, those that it has unblocked for them,
+	 * and the arrivals it has looked at. */
+	struct weft_waitq signal_waiters;
+	uint64_t signals_let_in;
+	uint32_t arrivals_seen;
 	struct weft_spin starved_lock;
 	struct weft_list starved; /* receivers that wait for a buffer (io/pool.c), under the lock */
 };
@@ -39,6 +47,11 @@ void weft_io_finish(struct weft_io *io);
 
 /* The runtime has stopped: signals that no other has waited for do what they did before. */
 void weft_signals_release(struct weft_io *io);
+
+/* In a simulation, which has no thread for it: signals that have arrived go to who waits for them; to how
+ * many. Whether somebody does. */
+unsigned weft_signals_look(struct weft_io *io);
+bool weft_signals_awaited(const struct weft_io *io);
 
 /*
  * The first line of an I/O call that makes no operation or several: its checkpoint. 0; a code

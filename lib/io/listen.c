@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "io/address.h"
+#include "io/ground.h"
 #include "io/io.h"
 #include "io/sys.h"
 
@@ -48,16 +49,16 @@ int weft_listen(const char *text, int backlog, unsigned flags)
 	if (rc < 0)
 		return rc;
 	/* SOCK_NONBLOCK: without a ring, nothing else keeps accept from waiting (io/optable.c). */
-	fd = weft_sys_socket(address.storage.ss_family,
+	fd = weft_ground()->socket(address.storage.ss_family,
 		SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return fd;
 	weft_fd_opened(fd);
 	rc = set_options(fd, &address, flags);
 	if (rc == 0)
-		rc = weft_sys_bind(fd, (struct sockaddr *)&address.storage, address.len);
+		rc = weft_ground()->bind(fd, (struct sockaddr *)&address.storage, address.len);
 	if (rc == 0)
-		rc = weft_sys_listen(fd, backlog);
+		rc = weft_ground()->listen(fd, backlog);
 	if (rc < 0) {
 		weft_sys_close(fd); /* nothing is in flight on it */
 		return rc;
@@ -72,6 +73,6 @@ int weft_local_address(int fd, char *buf, size_t n)
 
 	if (!buf && n)
 		return -EFAULT;
-	rc = weft_sys_getsockname(fd, (struct sockaddr *)&address.storage, &address.len);
+	rc = weft_ground()->local_name(fd, (struct sockaddr *)&address.storage, &address.len);
 	return rc < 0 ? rc : weft_address_format(&address, buf, n);
 }

@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "io/ground.h"
 #include "io/io.h"
-#include "io/sys.h"
 #include "io/uring_compat.h"
 #include "sched/submit.h"
 
@@ -129,7 +129,7 @@ int weft_socket(int domain, int type, int protocol)
 
 	if (rc < 0)
 		return rc;
-	rc = weft_sys_socket(domain, type, protocol);
+	rc = weft_ground()->socket(domain, type, protocol);
 	weft_fd_opened(rc);
 	return rc;
 }
@@ -139,7 +139,7 @@ static int connected(int fd)
 {
 	int rc = weft_op_poll(fd, POLLOUT);
 
-	return rc < 0 ? rc : weft_sys_socket_error(fd);
+	return rc < 0 ? rc : weft_ground()->socket_error(fd);
 }
 
 int weft_io_connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -213,7 +213,7 @@ int weft_shutdown(int fd, int how)
 	rc = weft_io_begin(fd, &entry);
 	if (rc < 0)
 		return rc;
-	rc = weft_sys_shutdown(fd, how);
+	rc = weft_ground()->shutdown(fd, how);
 	weft_fd_end(entry);
 	return rc;
 }

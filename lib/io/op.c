@@ -14,6 +14,7 @@
 #include <weft/task.h>
 
 #include "io/at_once.h"
+#include "io/ground.h"
 #include "io/io.h"
 #include "io/sys.h"
 #include "io/uring_compat.h"
@@ -36,6 +37,7 @@ struct interference {
 int weft_io_init(struct weft_io *io)
 {
 	memset(io, 0, sizeof(*io));
+	io->ground = &weft_ground_kernel;
 	return 0;
 }
 
@@ -46,7 +48,7 @@ void weft_io_finish(struct weft_io *io)
 
 int weft_io_enter(struct weft_checkpoint *checkpoint)
 {
-	int rc = weft_checkpoint_enter(checkpoint);
+	int rc = weft_checkpoint_enter_first(checkpoint);
 
 	if (weft_unlikely(rc < 0))
 		return rc;

@@ -35,8 +35,8 @@
 
 #include "base/spin.h"
 #include "base/sys.h"
+#include "io/ground.h"
 #include "io/io.h"
-#include "io/sys.h"
 #include "sched/submit.h"
 #include "sched/wait.h"
 
@@ -336,7 +336,7 @@ static int64_t receive_into(
 	struct weft_pool *pool, int fd, uint32_t number, struct weft_buf *out)
 {
 	char *data = pool->memory + number * pool->stride;
-	int64_t n = weft_sys_recv(fd, data, pool->size, MSG_DONTWAIT);
+	int64_t n = weft_ground()->recv(fd, data, pool->size, 0);
 
 	if (weft_unlikely(n <= 0)) {
 		give(pool, number);

@@ -7,6 +7,8 @@
  * descriptor: these are found by looking, again and again, with a pause that grows. SIGCHLD would tell, but
  * belongs to the program; a pool thread in the kernel's wait could not be called back. A child is only
  * reaped by the look that reports it, so a cancel loses nothing.
+ *
+ * In a simulation children are real: when one ends, the seed does not decide.
  */
 #include <weft/io.h>
 
@@ -17,10 +19,12 @@
 #include <unistd.h>
 
 #include "io/io.h"
+#include "sched/submit.h"
 
 enum {
 	PAUSE_FIRST_NS = 1000 * 1000,
 	PAUSE_MOST_NS = 32 * 1000 * 1000,
+	REAL_PAUSE_MS = 1,
 };
 
 #ifndef SYS_pidfd_open
@@ -54,6 +58,15 @@ __attribute__((noinline)) static int open_process(pid_t pid)
 	return rc;
 }
 
+/* In a simulation time does not pass for the child by our waiting. */
+__attribute__((noinline)) static void let_real_time_pass(void)
+{
+	int before = errno;
+
+	poll(NULL, 0, REAL_PAUSE_MS);
+	errno = before;
+}
+
 static int wait_by_looking(pid_t pid, int *status, int options)
 {
 	int64_t pause = PAUSE_FIRST_NS;
@@ -61,6 +74,8 @@ static int wait_by_looking(pid_t pid, int *status, int options)
 	for (;;) {
 		int rc = weft_io_nap(pause);
 
+		if (weft_io_current()->simulated)
+			let_real_time_pass();
 		if (rc == 0)
 			rc = reap(pid, status, options);
 		if (rc != 0)

@@ -7,8 +7,8 @@
 
 #include <errno.h>
 
+#include "io/ground.h"
 #include "io/io.h"
-#include "io/optable.h"
 #include "io/uring_compat.h"
 #include "sched/submit.h"
 #include "sched/wait.h"
@@ -24,13 +24,12 @@ static struct weft_op poll_op(int fd, short events)
 
 int weft_ready_now(int fd, short events)
 {
-	struct weft_op op = poll_op(fd, events);
 	struct weft_fd *entry;
 	int rc = fd < 0 ? -EBADF : weft_io_begin(fd, &entry);
 
 	if (rc < 0)
 		return rc;
-	rc = (int)weft_op_row(op.code)->perform(&op, false);
+	rc = (int)weft_ground()->poll(fd, events);
 	if (weft_fd_end(entry))
 		return -EBADF;
 	return rc == -EAGAIN || rc == -EINTR ? 0 : rc;

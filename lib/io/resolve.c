@@ -6,6 +6,9 @@
  * seconds, so a caller that is cancelled or timed out leaves: the lookup, which is the pool thread's
  * by then, throws its result away. That is why it lies on the heap, with copies of what it was given.
  *
+ * In a simulation, whose network is not the machine's, there are addresses in numbers, and "localhost", and no
+ * other name. What the machine's interfaces are like (AI_ADDRCONFIG) does not matter there.
+ *
  * RS1  the lookup: exchange of state to DONE  <->  a caller that leaves: exchange of state to LEFT
  *      acq_rel on one word: whoever comes second sees the other, and is the one that frees. Weaker: the
  *      result is read before it is written, or freed twice, or never.
@@ -16,6 +19,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <weft/io.h>
 
@@ -37,7 +41,7 @@ struct lookup {
 	struct addrinfo hints, *result;
 	int status;
 	char *node, *service; /* NULL, or in text */
-	bool has_hints;
+	bool has_hints, simulated;
 	char text[];
 };
 
@@ -79,14 +83,35 @@ static void free_lookup(struct lookup *lookup)
 	free(lookup);
 }
 
+/* getaddrinfo without asking anybody. */
+static int look_up_simulated(struct lookup *lookup)
+{
+	struct addrinfo hints = lookup->has_hints
+					? lookup->hints
+					: (struct addrinfo){.ai_flags = AI_V4MAPPED};
+	const char *node = lookup->node;
+
+	if (node && strcasecmp(node, "localhost") == 0)
+		node = hints.ai_family == AF_INET6 ? "::1" : "127.0.0.1";
+	hints.ai_flags &= ~AI_ADDRCONFIG;
+	if (node)
+		hints.ai_flags |= AI_NUMERICHOST;
+	return getaddrinfo(node, lookup->service, &hints, &lookup->result);
+}
+
+static int look_up_really(struct lookup *lookup)
+{
+	return getaddrinfo(lookup->node, lookup->service,
+		lookup->has_hints ? &lookup->hints : NULL, &lookup->result);
+}
+
 static void look_up(struct weft_job *job)
 {
 	struct lookup *lookup = weft_container_of(job, struct lookup, job);
 	struct weft_parker *parker = lookup->parker;
 	int eai;
 
-	eai = getaddrinfo(lookup->node, lookup->service,
-		lookup->has_hints ? &lookup->hints : NULL, &lookup->result);
+	eai = lookup->simulated ? look_up_simulated(lookup) : look_up_really(lookup);
 	lookup->status = weft_resolve_code(eai, eai == EAI_SYSTEM ? -errno : 0);
 	if (lookup->status < 0)
 		lookup->result = NULL;
@@ -111,6 +136,7 @@ static struct lookup *new_lookup(
 		lookup->node = memcpy(lookup->text, node, node_size);
 	if (service)
 		lookup->service = memcpy(lookup->text + node_size, service, service_size);
+	lookup->simulated = weft_io_current()->simulated;
 	lookup->has_hints = hints;
 	if (hints)
 		lookup->hints = *hints;

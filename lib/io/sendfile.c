@@ -21,6 +21,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "io/ground.h"
 #include "io/hold.h"
 #include "io/io.h"
 #include "io/sys.h"
@@ -302,7 +303,7 @@ static int64_t send_all(struct sending *s)
 		return copy(s);
 	flags = weft_sys_file_flags(s->out);
 	s->blocking = !(flags & O_NONBLOCK);
-	if (flags < 0 || !weft_sys_takes_sendfile(s->out, s->blocking))
+	if (flags < 0 || !weft_ground()->takes_sendfile(s->out, s->blocking))
 		return copy(s);
 	return send_chunks(s);
 }

@@ -19,12 +19,18 @@
  * The handler runs on whatever thread the kernel picks, on the alternate stack if there is one (SA_ONSTACK):
  * workers have one, so it never runs on a task's stack. System calls go on (SA_RESTART).
  *
+ * In a simulation there is one thread, and ours is not started: the handler has run by the time that kill(2) or
+ * raise(3) returns, and the simulation looks whether something arrived at each of its steps. What of the signals
+ * the caller has blocked is let in as long as they are owned.
+ *
  * slots:   of each standard signal at most one arrival is kept, the first: more coalesce, as in the kernel.
  *          EMPTY -> FILLING -> FULL by the handler, FULL -> EMPTY under `lock` by who takes it.
  * kept:    of the real-time ones, in order, KEPT_MAX in all, under `lock`. They come through the pipe,
  *          which has room for another 512 until the thread has run. Beyond that arrivals are lost.
- * waiters: under `lock`. Each arrival goes to the first that waits for it.
- * owned, owners, previous, thread: under `setup`, which is held for system calls and never across a wait.
+ * waiters: under `lock`. Each arrival goes to the first that waits for it. Those of a simulation are in a queue of
+ *          its own (weft_io), served by nobody else.
+ * arrivals: a count of what rang, which orders nothing: simulations look at it in the thread of the handler.
+ * owned, owners, previous, thread, bell: under `setup`, which is held for system calls and never across a wait.
  *          owned is read by our thread, and in a forked child, which gives all signals back.
  *
  * SG1  handler: release store of FULL  ->  take: acquire load; and back: release store of EMPTY  ->
@@ -93,8 +99,9 @@ static _Atomic(uint64_t) owned;
 static unsigned owners[SIGNALS + 1];
 static struct sigaction previous[SIGNALS + 1];
 static pthread_t thread;
-static bool has_thread;
+static bool has_thread, has_bell;
 static _Atomic(uint32_t) asked, seen, quit; /* SG3 */
+static _Atomic(uint32_t) arrivals;
 
 static _Atomic(int) bell = -1, ringing; /* SG2 */
 static int bell_out;                    /* the pipe's other end */
@@ -117,6 +124,7 @@ static void ring(const siginfo_t *info)
 {
 	int fd;
 
+	weft_add_relaxed(&arrivals, 1);
 	weft_add_seq_cst(&ringing, 1);
 	fd = weft_load_seq_cst(&bell); /* SG2 */
 	if (fd >= 0 && write(fd, info, sizeof(*info)) < 0)
@@ -231,9 +239,9 @@ static void read_bell(void)
 }
 
 /* `lock` held. The first waiter that something has arrived for, with that; NULL: none. */
-static struct weft_waiter *first_to_serve(void)
+static struct weft_waiter *first_to_serve(struct weft_waitq *queue)
 {
-	struct weft_waiter *waiter = weft_waitq_first(&waiters);
+	struct weft_waiter *waiter = weft_waitq_first(queue);
 
 	for (; waiter; waiter = (struct weft_waiter *)waiter->node.next) {
 		struct request *request = waiter->item;
@@ -244,21 +252,25 @@ static struct weft_waiter *first_to_serve(void)
 	return waiter;
 }
 
-static void serve_waiters(void)
+/* How many were served. */
+static unsigned serve_waiters(struct weft_waitq *queue)
 {
 	struct weft_waiter *waiter;
+	unsigned served = 0;
 
 	do {
 		struct weft_parker *parker = NULL;
 
 		weft_spin_lock(&lock);
-		waiter = first_to_serve();
+		waiter = first_to_serve(queue);
 		if (waiter)
-			parker = weft_waitq_grant(&waiters, waiter);
+			parker = weft_waitq_grant(queue, waiter);
 		weft_spin_unlock(&lock);
 		if (parker)
 			weft_unpark(parker);
+		served += waiter != NULL;
 	} while (waiter);
+	return served;
 }
 
 /* All but what is owned. */
@@ -283,9 +295,59 @@ static void *thread_main(void *arg)
 		weft_store_release(&seen, round); /* SG3 */
 		ppoll(&end, 1, NULL, &mask);
 		read_bell();
-		serve_waiters();
+		serve_waiters(&waiters);
 	}
 	return arg;
+}
+
+/* -- in a simulation --------------------------------------------------------------------------- */
+
+unsigned weft_signals_look(struct weft_io *io)
+{
+	uint32_t count = weft_load_relaxed(&arrivals);
+
+	if (weft_likely(count == io->arrivals_seen))
+		return 0;
+	io->arrivals_seen = count;
+	if (!weft_load_relaxed(&io->signals))
+		return 0;
+	read_bell();
+	return serve_waiters(&io->signal_waiters);
+}
+
+bool weft_signals_awaited(const struct weft_io *io)
+{
+	return !weft_list_empty(&io->signal_waiters.list);
+}
+
+static sigset_t set_of(uint64_t bits)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (; bits; bits &= bits - 1)
+		sigaddset(&set, lowest_of(bits));
+	return set;
+}
+
+/* What of them the simulation's thread has blocked comes in from now on, at once if it is pending. */
+static void let_in(struct weft_io *io, uint64_t bits)
+{
+	sigset_t set = set_of(bits), before;
+
+	pthread_sigmask(SIG_UNBLOCK, &set, &before);
+	for (; bits; bits &= bits - 1) {
+		if (sigismember(&before, lowest_of(bits)) == 1)
+			io->signals_let_in |= bit_of(lowest_of(bits));
+	}
+}
+
+static void shut_out(struct weft_io *io)
+{
+	sigset_t set = set_of(io->signals_let_in);
+
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	io->signals_let_in = 0;
 }
 
 /* -- setting up, under `setup` ----------------------------------------------------------------- */
@@ -299,19 +361,28 @@ static void close_bell(void)
 		sched_yield(); /* ends: a handler makes one system call */
 	close(fd);
 	close(bell_out);
+	has_bell = false;
 }
 
-static int start_thread(void)
+static int open_bell(void)
 {
-	pthread_attr_t attr;
-	sigset_t all;
-	int ends[2], rc;
+	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	bell_out = ends[0];
 	weft_store_seq_cst(&bell, ends[1]);
 	weft_store_relaxed(&process, getpid());
+	has_bell = true;
+	return 0;
+}
+
+static int start_thread(void)
+{
+	pthread_attr_t attr;
+	sigset_t all;
+	int rc;
+
 	weft_store_relaxed(&quit, 0);
 	sigfillset(&all);
 	rc = pthread_attr_init(&attr);
@@ -320,8 +391,6 @@ static int start_thread(void)
 		rc = pthread_create(&thread, &attr, thread_main, NULL);
 		pthread_attr_destroy(&attr);
 	}
-	if (rc != 0)
-		close_bell();
 	has_thread = rc == 0;
 	return -rc;
 }
@@ -334,15 +403,35 @@ static void stop_thread(void)
 	ring(&nothing);
 	pthread_join(thread, NULL);
 	has_thread = false;
+}
+
+/* What takes signals to their waiters. */
+static int set_up(const struct weft_io *io)
+{
+	int rc = has_bell ? 0 : open_bell();
+
+	if (rc == 0 && !has_thread && !io->simulated)
+		rc = start_thread();
+	if (rc < 0 && has_bell && !weft_load_relaxed(&owned))
+		close_bell();
+	return rc;
+}
+
+static void take_down(void)
+{
+	if (has_thread)
+		stop_thread();
 	close_bell();
 }
 
-/* Returns once our thread lets in what is owned and nothing else. */
+/* Returns once our thread, if there is one, lets in what is owned and nothing else. */
 static void settle(void)
 {
 	siginfo_t nothing = {.si_signo = 0};
 	uint32_t round = weft_add_acq_rel(&asked, 1) + 1; /* SG3 */
 
+	if (!has_thread)
+		return;
 	ring(&nothing);
 	while (weft_load_acquire(&seen) != round) /* SG3 */
 		sched_yield(); /* ends: the thread never waits but for the bell */
@@ -422,7 +511,7 @@ static int own_locked(struct weft_io *io, uint64_t set)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	uint64_t fresh = set & ~weft_load_relaxed(&io->signals), taken = 0;
-	int rc = has_thread ? 0 : start_thread();
+	int rc = set_up(io);
 
 	if (rc < 0)
 		return rc;
@@ -440,6 +529,8 @@ static int own_locked(struct weft_io *io, uint64_t set)
 		settle();
 	}
 	weft_or_acq_rel(&io->signals, fresh);
+	if (io->simulated)
+		let_in(io, fresh);
 	return 0;
 }
 
@@ -467,6 +558,8 @@ static void release_locked(struct weft_io *io)
 			given |= bit_of(lowest_of(set));
 	}
 	weft_store_relaxed(&io->signals, 0);
+	if (io->simulated)
+		shut_out(io);
 	if (!given)
 		return;
 	weft_and_acq_rel(&owned, ~given);
@@ -474,7 +567,7 @@ static void release_locked(struct weft_io *io)
 	for (uint64_t set = given; set; set &= set - 1)
 		put_back(lowest_of(set));
 	if (!weft_load_relaxed(&owned))
-		stop_thread();
+		take_down();
 	forget(given);
 }
 
@@ -519,9 +612,9 @@ static uint64_t bits_of(const sigset_t *set)
 }
 
 /* `lock` held. What others, who came earlier, wait for. */
-static uint64_t wanted(void)
+static uint64_t wanted(struct weft_waitq *queue)
 {
-	struct weft_waiter *waiter = weft_waitq_first(&waiters);
+	struct weft_waiter *waiter = weft_waitq_first(queue);
 	uint64_t set = 0;
 
 	for (; waiter; waiter = (struct weft_waiter *)waiter->node.next)
@@ -529,23 +622,26 @@ static uint64_t wanted(void)
 	return set;
 }
 
-static int wait_for_arrival(struct request *request)
+static int wait_for_arrival(struct weft_io *io, struct request *request)
 {
+	struct weft_waitq *queue = io->simulated ? &io->signal_waiters : &waiters;
 	struct weft_waiter waiter;
 	int rc;
 
+	if (io->simulated)
+		weft_signals_look(io); /* those who came earlier go first */
 	weft_spin_lock(&lock);
-	if (take(request->set & ~wanted(), &request->info)) {
+	if (take(request->set & ~wanted(queue), &request->info)) {
 		weft_spin_unlock(&lock);
 		return 0;
 	}
-	rc = weft_waitq_push(&waiters, &waiter);
+	rc = weft_waitq_push(queue, &waiter);
 	if (rc < 0) {
 		weft_spin_unlock(&lock);
 		return rc;
 	}
 	waiter.item = request;
-	return weft_waitq_wait(&lock, &waiters, &waiter, WEFT_FOREVER);
+	return weft_waitq_wait(&lock, queue, &waiter, WEFT_FOREVER);
 }
 
 int weft_signal_wait(const sigset_t *set, siginfo_t *info_or_null)
@@ -560,7 +656,7 @@ int weft_signal_wait(const sigset_t *set, siginfo_t *info_or_null)
 	if (rc == 0)
 		rc = own(weft_io_current(), request.set);
 	if (rc == 0)
-		rc = wait_for_arrival(&request);
+		rc = wait_for_arrival(weft_io_current(), &request);
 	if (rc < 0)
 		return rc;
 	if (info_or_null)

@@ -12,9 +12,9 @@
 #include <fcntl.h>
 #include <poll.h>
 
+#include "io/ground.h"
 #include "io/hold.h"
 #include "io/io.h"
-#include "io/sys.h"
 #include "io/uring_compat.h"
 #include "sched/wait.h"
 
@@ -26,7 +26,7 @@ enum {
 /* No more than a socket takes without waiting; half of it is for what the kernel keeps beside. */
 static uint32_t fitting(const struct weft_op *op, uint32_t n)
 {
-	int64_t size, room = weft_sys_socket_room(op->fd, &size);
+	int64_t size, room = weft_ground()->room(op->fd, &size);
 
 	return room > 1 && room / 2 < n ? (uint32_t)(room / 2) : n;
 }

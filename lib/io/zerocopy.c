@@ -16,8 +16,8 @@
 
 #include <weft/task.h>
 
+#include "io/ground.h"
 #include "io/io.h"
-#include "io/sys.h"
 #include "io/uring_compat.h"
 #include "sched/submit.h"
 #include "sched/wait.h"
@@ -46,7 +46,7 @@ static void give_up(const struct weft_op *op, struct ending *ending)
 {
 	ending->given_up = true;
 	ending->until = WEFT_FOREVER;
-	weft_sys_disconnect(op->fd);
+	weft_ground()->disconnect(op->fd);
 }
 
 static void wait_until_done(struct weft_op *op, struct weft_fd *entry, struct ending *ending)

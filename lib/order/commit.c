@@ -100,6 +100,7 @@ static bool waits_for(const struct weft_task *later, const struct weft_task *sel
 }
 
 const struct weft_order_mode weft_order_commit = {
+	.holds_members = true,
 	.may_start = list_member,
 	.ended = member_ended,
 	.waits_for = waits_for,

@@ -55,6 +55,8 @@ static void member_ended(
 	bool last;
 
 	(void)watch;
+	if (order->mode->holds_members)
+		weft_task_drop_unseen(member); /* while nobody else's turn has come */
 	weft_spin_lock(&order->lock);
 	last = --order->live == 0 && order->released;
 	if (order->mode->ended)
@@ -92,9 +94,7 @@ struct weft_order *weft_order_create(int mode, const char *name)
 	order->gate.leave = ops->leave;
 	order->gate.may_run = ops->may_run;
 	order->gate.waits_for = waits_for;
-	order->gate.checkpoint = ops->checkpoint;
-	order->gate.has_turn = ops->has_turn;
-	order->gate.awaits = ops->awaits;
+	order->gate.pass = ops->pass;
 	order->gate.join = ops->join;
 	order->held_end = &order->held;
 	return order;

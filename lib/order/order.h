@@ -51,9 +51,11 @@ enum {
 };
 
 struct weft_order_mode {
+	bool holds_members; /* by a reference to each, until `ended` */
 	/* Lock held; a new member: may it start at once? If not, the mode has listed it. */
 	bool (*may_start)(struct weft_order *order, struct weft_task *member);
-	/* Lock held; unlocks. A member has ended; it may be gone unless the mode keeps it. NULL: nothing to do. */
+	/* Lock held; unlocks. A member has ended, as others can see; it may be gone unless the mode keeps it.
+	 * NULL: nothing to do. */
 	void (*ended)(struct weft_order *order, struct weft_task *member);
 	/* NULL: its stack is not gated. */
 	void (*leave)(struct weft_gate *gate, struct weft_stack *stack, struct weft_task *ended);
@@ -61,10 +63,8 @@ struct weft_order_mode {
 	/* Lock held. Can `later` not end before `self`, a member too, goes on? NULL: it can. */
 	bool (*waits_for)(const struct weft_task *later, const struct weft_task *self);
 	/* As in weft_gate; NULL: checkpoints do not count. */
-	void (*checkpoint)(struct weft_gate *gate, struct weft_stack *stack);
-	bool (*has_turn)(struct weft_gate *gate, struct weft_stack *stack);
-	void (*awaits)(struct weft_gate *gate, struct weft_stack *stack);
-	void (*join)(struct weft_gate *gate, struct weft_task *member);
+	bool (*pass)(struct weft_gate *gate, struct weft_stack *stack);
+	void (*join)(struct weft_gate *gate, struct weft_task *first);
 };
 
 extern const struct weft_order_mode weft_order_chain, weft_order_start, weft_order_arrival,

@@ -84,7 +84,7 @@ static bool chain_waits_for(const struct weft_task *later, const struct weft_tas
 	return later->own.place > self->own.place;
 }
 
-static void chain_ended(struct weft_order *order, struct weft_task *member)
+static void end_with_token(struct weft_order *order, struct weft_task *member)
 {
 	(void)member;
 	pass_on(order);
@@ -105,7 +105,8 @@ static void arrival_leave(struct weft_gate *gate, struct weft_stack *stack, stru
 	struct weft_order *order = weft_container_of(gate, struct weft_order, gate);
 
 	(void)stack;
-	(void)ended;
+	if (ended)
+		return; /* it keeps the token until all of it is over */
 	weft_spin_lock(&order->lock); /* OR1 */
 	pass_on(order);
 }
@@ -131,7 +132,7 @@ static bool arrival_may_run(struct weft_gate *gate, struct weft_stack *stack)
 
 const struct weft_order_mode weft_order_chain = {
 	.may_start = take_or_list,
-	.ended = chain_ended,
+	.ended = end_with_token,
 	.waits_for = chain_waits_for,
 };
 
@@ -142,6 +143,7 @@ const struct weft_order_mode weft_order_start = {
 
 const struct weft_order_mode weft_order_arrival = {
 	.may_start = take_or_list,
+	.ended = end_with_token,
 	.leave = arrival_leave,
 	.may_run = arrival_may_run,
 };

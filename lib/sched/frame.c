@@ -12,8 +12,14 @@
 struct weft_frame *weft_frame_current(void)
 {
 	struct weft_worker *worker = weft_worker_current();
+	struct weft_frame *frame = worker ? worker->stack->frame : NULL;
 
-	return worker ? worker->stack->frame : NULL;
+	return frame && weft_likely(!frame->plain) ? frame : NULL;
+}
+
+void weft_frame_become_plain(void)
+{
+	weft_frame_current()->plain = 1;
 }
 
 bool weft_frame_at_end(const struct weft_frame *frame)
@@ -136,6 +142,12 @@ static void forward_hosts(struct weft_frame *frame, struct weft_frame *above, we
 	forward(frame, above, now);
 }
 
+/* A thread is not cancelled; but when a simulation ends because nobody can go on, this is a way out. */
+static int pending_for_thread(const struct weft_stack *stack)
+{
+	return weft_load_relaxed(&stack->runtime->stopping) == WEFT_STOPPING_QUIETLY ? -ECANCELED : 0;
+}
+
 /* deliver: a call returns what is found. */
 static int look(struct weft_stack *stack, bool deliver)
 {
@@ -146,6 +158,8 @@ static int look(struct weft_stack *stack, bool deliver)
 
 	if (weft_unlikely(!stack->frame))
 		return 0; /* a drop at a task's end: nothing is pending, and it hosts nobody */
+	if (weft_unlikely(stack->frame->plain))
+		return pending_for_thread(stack);
 	weft_fence_seq_cst(); /* TK3 */
 	now = clock_if_scoped(stack);
 	forward_hosts(stack->frame->below, stack->frame, now);
@@ -196,19 +210,9 @@ static void spend(struct weft_worker *worker, struct weft_stack *stack, bool for
 
 /* -- orders ------------------------------------------------------------------------------------ */
 
-/* The gate, if it wants to know of every checkpoint, and of this task's. */
-static struct weft_gate *strict_gate(const struct weft_stack *stack)
-{
-	struct weft_gate *gate = stack->gate;
-
-	return gate && gate->checkpoint && stack->frame->task->flags & WEFT_TASK_ORDERED ? gate : NULL;
-}
-
 struct weft_task *weft_gate_member(const struct weft_stack *stack)
 {
-	struct weft_task *task = stack->frame->task;
-
-	return task->flags & WEFT_TASK_ORDERED ? task : NULL;
+	return stack->frame->task;
 }
 
 void weft_gate_stage(struct weft_task *member)
@@ -217,6 +221,7 @@ void weft_gate_stage(struct weft_task *member)
 	struct weft_gate *gate = weft_gate_of(member);
 
 	weft_store_relaxed(&member->claim, WEFT_CLAIM_HELD);
+	member->node.next = NULL;
 	if (!stack->frame || stack->gate == gate) { /* a drop at a task's end; a fellow */
 		gate->join(gate, member);
 		return;
@@ -228,74 +233,121 @@ void weft_gate_stage(struct weft_task *member)
 	stack->budget = 0; /* the next checkpoint looks */
 }
 
+/* A list through node.next the other way round. */
+static struct weft_task *turned_round(struct weft_task *list)
+{
+	struct weft_task *turned = NULL;
+
+	while (list) {
+		struct weft_task *next = (struct weft_task *)list->node.next;
+
+		list->node.next = (struct weft_node *)turned;
+		turned = list;
+		list = next;
+	}
+	return turned;
+}
+
+/* Those of the first one's order join it, at once; the rest of the list. */
+static struct weft_task *join_first_order(struct weft_task *list)
+{
+	struct weft_gate *gate = weft_gate_of(list);
+	struct weft_task *ours = NULL, *rest = NULL;
+
+	while (list) {
+		struct weft_task *next = (struct weft_task *)list->node.next;
+		struct weft_task **where = weft_gate_of(list) == gate ? &ours : &rest;
+
+		list->node.next = (struct weft_node *)*where;
+		*where = list;
+		list = next;
+	}
+	gate->join(gate, turned_round(ours));
+	return turned_round(rest);
+}
+
 void weft_stack_unstage(struct weft_stack *stack)
 {
-	struct weft_task *newest = stack->staged, *oldest = NULL;
+	struct weft_task *list = turned_round(stack->staged);
 
 	stack->staged = NULL;
 	stack->frame->left_open--;
-	while (newest) {
-		struct weft_task *next = (struct weft_task *)newest->node.next;
-
-		newest->node.next = (struct weft_node *)oldest;
-		oldest = newest;
-		newest = next;
-	}
-	while (oldest) {
-		struct weft_task *next = (struct weft_task *)oldest->node.next;
-
-		weft_gate_of(oldest)->join(weft_gate_of(oldest), oldest);
-		oldest = next;
-	}
+	while (list) /* once for each order */
+		list = join_first_order(list);
 }
 
-/* What a checkpoint is to orders. Done before anything else, and whatever the call returns. */
-static void tell_orders(
+/*
+ * What a checkpoint is to orders. Done before anything else, and whatever the call returns. True: the caller is
+ * a member that gives way with its turn, not before. A checkpoint in the middle of a call, such as one that
+ * a body makes which the call runs, is part of that call.
+ */
+static bool tell_orders(
 	struct weft_worker *worker, struct weft_stack *stack, struct weft_checkpoint *checkpoint)
 {
-	struct weft_gate *gate = strict_gate(stack);
-	bool was_inside;
+	struct weft_gate *gate = weft_gate_strict(stack);
 
-	if (!gate && !stack->staged)
-		return;
-	was_inside = weft_worker_enter(worker);
-	if (stack->staged)
+	if (weft_unlikely(stack->staged != NULL)) {
+		bool was_inside = weft_worker_enter(worker);
+
 		weft_stack_unstage(stack);
-	if (gate) {
-		gate->checkpoint(gate, stack);
-		checkpoint->turn = stack;
+		weft_worker_leave(worker, was_inside);
 	}
-	weft_worker_leave(worker, was_inside);
+	if (!gate || !stack->frame)
+		return false;
+	stack->budget = stack->full_budget;
+	if (checkpoint && stack->call == WEFT_CALL_NONE) {
+		stack->call = WEFT_CALL_BEGUN;
+		checkpoint->gives_way = stack;
+	}
+	return true;
 }
 
-void weft_checkpoint_wait_for_turn(struct weft_stack *stack)
+/* A member's call is about to return, which is in its next turn. */
+static void wait_for_turn(
+	struct weft_worker *worker, struct weft_stack *stack, struct weft_gate *gate)
 {
-	struct weft_worker *worker = weft_worker_current();
-	struct weft_gate *gate = stack->gate;
+	bool waited = stack->call == WEFT_CALL_WAITED;
 
+	stack->call = WEFT_CALL_NONE;
+	if (waited)
+		return; /* this is the next turn */
 	weft_worker_enter_user(worker);
-	if (!gate->has_turn(gate, stack)) {
+	if (gate->pass(gate, stack)) {
+		spend(worker, stack, true); /* nobody else's turn: then others than fellows */
+	} else {
 		weft_xchg_acq_rel(&stack->parker.state, WEFT_PARKER_NOTIFIED);
 		weft_worker_suspend(worker, WEFT_AFTER_PARK);
+		weft_stack_take_notice(stack);
 	}
 	weft_worker_leave(weft_worker_current(), false);
+}
+
+void weft_checkpoint_end(struct weft_stack *stack)
+{
+	struct weft_worker *worker = weft_worker_current();
+	struct weft_gate *gate = weft_gate_strict(stack);
+
+	if (gate)
+		wait_for_turn(worker, stack, gate);
+	else if (stack->budget <= 0) /* else it was suspended meanwhile */
+		spend(worker, stack, true);
+}
+
+int weft_checkpoint_give_way(struct weft_checkpoint *checkpoint)
+{
+	weft_checkpoint_leave(checkpoint);
+	checkpoint->gives_way = NULL;
+	return weft_pending();
 }
 
 void weft_wait_for_fellows(struct weft_task *const *tasks, size_t n)
 {
 	struct weft_worker *worker = weft_worker_current();
-	struct weft_gate *gate;
 
-	if (weft_likely(!worker || !worker->stack->gate))
+	if (weft_likely(!worker || !weft_gate_strict(worker->stack)))
 		return;
-	gate = strict_gate(worker->stack);
-	if (!gate)
-		return;
-	weft_worker_enter_user(worker);
 	worker->stack->awaited = tasks;
 	worker->stack->awaited_count = n;
-	gate->awaits(gate, worker->stack);
-	weft_worker_leave(worker, false);
 }
 
 /* -- checkpoints ------------------------------------------------------------------------------- */
@@ -312,25 +364,33 @@ static void tell_schedule(struct weft_worker *worker, struct weft_stack *stack,
 	weft_worker_leave(worker, was_inside);
 }
 
-__attribute__((noinline)) static int enter_slowly(
-	struct weft_worker *worker, struct weft_stack *stack, struct weft_checkpoint *checkpoint)
+/* first: what the call does comes before it yields. */
+__attribute__((noinline)) static int enter_slowly(struct weft_worker *worker,
+	struct weft_stack *stack, struct weft_checkpoint *checkpoint, bool first)
 {
-	tell_orders(worker, stack, checkpoint);
+	bool gives_way_later = tell_orders(worker, stack, checkpoint);
+
 	tell_schedule(worker, stack, checkpoint);
 	if (weft_stack_has_news(stack)) {
 		int code = weft_stack_look(stack);
 
-		if (code)
+		if (code) {
+			if (!gives_way_later && --stack->budget <= 0)
+				checkpoint->gives_way = stack; /* who does not heed it has to */
 			return code;
+		}
 	}
-	if (--stack->budget <= 0) {
-		spend(worker, stack, true);
-		return weft_pending();
+	if (gives_way_later || --stack->budget > 0)
+		return 0;
+	if (first) {
+		checkpoint->gives_way = stack;
+		return 0;
 	}
-	return 0;
+	spend(worker, stack, true);
+	return weft_pending();
 }
 
-int weft_checkpoint_enter(struct weft_checkpoint *checkpoint)
+static inline int enter(struct weft_checkpoint *checkpoint, bool first)
 {
 	struct weft_worker *worker = weft_worker_current();
 	struct weft_stack *stack;
@@ -340,7 +400,17 @@ int weft_checkpoint_enter(struct weft_checkpoint *checkpoint)
 	stack = worker->stack;
 	if (weft_likely(!weft_stack_has_news(stack) && --stack->budget > 0))
 		return 0;
-	return enter_slowly(worker, stack, checkpoint);
+	return enter_slowly(worker, stack, checkpoint, first);
+}
+
+int weft_checkpoint_enter(struct weft_checkpoint *checkpoint)
+{
+	return enter(checkpoint, false);
+}
+
+int weft_checkpoint_enter_first(struct weft_checkpoint *checkpoint)
+{
+	return enter(checkpoint, true);
 }
 
 bool weft_in_forked_child(void)
@@ -353,16 +423,33 @@ int weft_no_task(void)
 	return weft_worker_none();
 }
 
+/* The budget is spent. True: the caller is not to yield now; a member gives way with its turn. */
+static bool finish_slowly(struct weft_worker *worker, struct weft_checkpoint *checkpoint)
+{
+	bool gives_way_later = tell_orders(worker, worker->stack, checkpoint);
+
+	tell_schedule(worker, worker->stack, checkpoint);
+	return gives_way_later;
+}
+
 void weft_checkpoint_finishing(struct weft_checkpoint *checkpoint)
 {
 	struct weft_worker *worker = weft_worker_current();
 
 	if (weft_likely(!worker || --worker->stack->budget > 0))
 		return;
-	if (checkpoint)
-		tell_orders(worker, worker->stack, checkpoint);
-	tell_schedule(worker, worker->stack, checkpoint);
-	spend(worker, worker->stack, false);
+	if (!finish_slowly(worker, checkpoint))
+		spend(worker, worker->stack, false);
+}
+
+void weft_checkpoint_finishing_first(struct weft_checkpoint *checkpoint)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	if (weft_likely(!worker || --worker->stack->budget > 0))
+		return;
+	if (!finish_slowly(worker, checkpoint))
+		checkpoint->gives_way = worker->stack;
 }
 
 int weft_pending(void)
@@ -383,14 +470,22 @@ int weft_pending_peek(void)
 
 static _Thread_local const _Atomic(uint32_t) *work_stop;
 
+/* A thread's word; of a stack that works as one, the stack's. */
+__attribute__((noinline)) static const _Atomic(uint32_t) **own_work_stop(void)
+{
+	struct weft_worker *worker = weft_worker_current_once();
+
+	return worker ? &worker->stack->work_stop : &work_stop;
+}
+
 void weft_work_begin(const _Atomic(uint32_t) *stop)
 {
-	work_stop = stop;
+	*own_work_stop() = stop;
 }
 
 const _Atomic(uint32_t) *weft_work_current(void)
 {
-	return work_stop;
+	return *own_work_stop();
 }
 
 void weft_owner_look(struct weft_owner *owner)

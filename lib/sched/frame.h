@@ -39,7 +39,8 @@ struct weft_frame {
 			uint16_t left_open;    /* groups and scopes begun and not ended, values */
 			uint8_t absorbed_end;  /* weft_uncancel absorbed the runtime's end */
 			uint8_t has_values;    /* own and inherited are set, if only to NULL */
-			uint16_t quiet;        /* nobody else can look at task: see weft_frame_self */
+			uint8_t quiet;         /* nobody else can look at task: see weft_frame_self */
+			uint8_t plain;         /* it works as a plain thread: see weft_frame_plain */
 		};
 		uint64_t marks; /* all four */
 	};
@@ -70,8 +71,19 @@ static inline void weft_frame_keep_values(struct weft_frame *frame, struct weft_
 	frame->inherited = inherited;
 }
 
-/* The calling task's frame; NULL outside a task. */
+/* The calling task's frame; NULL outside a task, and where a task works as a plain thread. */
 struct weft_frame *weft_frame_current(void);
+
+/*
+ * In a simulation tasks do what threads of the pool would. On such a stack nothing is a task to the program,
+ * nothing is pending, and nothing else is run in place.
+ */
+static inline bool weft_frame_plain(const struct weft_stack *stack)
+{
+	return stack->frame && stack->frame->plain;
+}
+/* The calling task does so from now on. */
+void weft_frame_become_plain(void);
 
 /*
  * The frame's task, for handing out. A task that its owner joins in place with no other handle
@@ -95,6 +107,12 @@ int weft_stack_look(struct weft_stack *stack);
 static inline void weft_stack_force_look(struct weft_stack *stack)
 {
 	stack->seen = weft_load_relaxed(&stack->epoch) - 1;
+}
+/* Resumed by its gate: a notice that came before it was parked is not for its next wait. */
+static inline void weft_stack_take_notice(struct weft_stack *stack)
+{
+	if (weft_load_relaxed(&stack->parker.state) == WEFT_PARKER_NOTIFIED)
+		weft_xchg_acq_rel(&stack->parker.state, WEFT_PARKER_RUNNING); /* PK2 */
 }
 /* Inside. Tell the orders of the members that the task on top has created. */
 void weft_stack_unstage(struct weft_stack *stack);

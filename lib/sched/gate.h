@@ -26,17 +26,16 @@ struct weft_gate {
 	/* Both are members: can other not end before self goes on? */
 	bool (*waits_for)(struct weft_gate *gate, struct weft_task *other, struct weft_task *self);
 	/*
-	 * Of orders in which every checkpoint counts, else NULL. The member on top of the stack comes to
-	 * one; its call is about to return, which may wait; it begins to wait for stack->awaited, or has
-	 * ceased to; a task that was created into the order may join it.
+	 * Of orders in which every checkpoint counts, else NULL; no task is run in place on their members'
+	 * stacks. pass: the call that the stack's member makes (stack->call) is about to return and has not
+	 * waited. False: the stack is to be suspended until may_run. join: those that one task has created
+	 * into the order, oldest first through node.next, join it.
 	 */
-	void (*checkpoint)(struct weft_gate *gate, struct weft_stack *stack);
-	bool (*has_turn)(struct weft_gate *gate, struct weft_stack *stack);
-	void (*awaits)(struct weft_gate *gate, struct weft_stack *stack);
-	void (*join)(struct weft_gate *gate, struct weft_task *member);
+	bool (*pass)(struct weft_gate *gate, struct weft_stack *stack);
+	void (*join)(struct weft_gate *gate, struct weft_task *first);
 };
 
-/* The member that runs on top of a gated stack; NULL: it hosts another task. */
+/* The task on top of a gated stack: the member, where no task is run in place. */
 struct weft_task *weft_gate_member(const struct weft_stack *stack);
 
 /* For an order that is told of new members at their creator's next checkpoint or end; of those that a member
@@ -60,6 +59,14 @@ static inline bool weft_gate_deadlock(struct weft_task *other, struct weft_task 
 		return false;
 	gate = weft_gate_of(self);
 	return gate == weft_gate_of(other) && gate->waits_for(gate, other, self);
+}
+
+/* The gate of a stack whose every checkpoint counts, else NULL. */
+static inline struct weft_gate *weft_gate_strict(const struct weft_stack *stack)
+{
+	struct weft_gate *gate = stack->gate;
+
+	return weft_unlikely(gate != NULL) && gate->pass ? gate : NULL;
 }
 
 /* May the stack be made ready now? If not, its gate has it. */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/sys.h"
+#include "sched/frame.h"
 #include "sched/gate.h"
 #include "sched/worker.h"
 
@@ -126,6 +127,10 @@ static void stack_park(struct weft_worker *worker, struct weft_stack *stack, wef
 	if (weft_unlikely(stack->gate != NULL))
 		stack->gate->leave(stack->gate, stack, NULL);
 	weft_worker_suspend(worker, WEFT_AFTER_PARK);
+	if (weft_unlikely(stack->gate != NULL))
+		weft_stack_take_notice(stack);
+	if (weft_unlikely(stack->staged != NULL))
+		stack->budget = 0; /* this was no checkpoint: the next one looks */
 	if (until != WEFT_FOREVER)
 		disarm(stack);
 	weft_worker_leave(weft_worker_current(), false);

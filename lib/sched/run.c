@@ -95,8 +95,11 @@ static void enter_gate(struct weft_stack *stack, struct weft_task *member)
 
 	if (gate->leave)
 		stack->gate = gate;
-	if (gate->checkpoint)
-		stack->budget = stack->full_budget = 1;
+	if (gate->pass) {
+		stack->budget = stack->full_budget = 1; /* no checkpoint goes a short way */
+		stack->turn = 0;
+		stack->call = WEFT_CALL_NONE;
+	}
 }
 
 static void leave_gate(struct weft_stack *stack, struct weft_task *member)
@@ -325,7 +328,7 @@ bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool n
 		return false;
 	stack = worker->stack;
 	weft_worker_enter_user(worker);
-	if (!stack->frame || !fits(stack, task) ||
+	if (!stack->frame || stack->frame->plain || weft_gate_strict(stack) || !fits(stack, task) ||
 		(weft_unlikely(worker->schedule != NULL) &&
 			!worker->schedule->in_place(worker->backend_state, task)) ||
 		!take_from_queue(worker, task, next_only)) {

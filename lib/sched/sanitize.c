@@ -4,7 +4,9 @@
  */
 #include "sched/sanitize.h"
 
+#ifdef WEFT_ASAN
 #include <pthread.h>
+#endif
 
 #ifdef WEFT_HAVE_VALGRIND
 #include <valgrind/valgrind.h>
@@ -26,8 +28,9 @@ void weft_sanitizer_stack_created(struct weft_stack *stack)
 #endif
 }
 
-/* stack stands for the calling thread's own stack; low and the end are asked of the thread. */
-void weft_sanitizer_thread_stack(struct weft_stack *stack)
+#ifdef WEFT_ASAN
+/* A main thread's bounds are read from /proc: only who needs them pays for that. */
+static void ask_for_bounds(struct weft_stack *stack)
 {
 	pthread_attr_t attributes;
 	void *base = NULL;
@@ -39,6 +42,16 @@ void weft_sanitizer_thread_stack(struct weft_stack *stack)
 	}
 	stack->low = base;
 	stack->high = (char *)base + size;
+}
+#endif
+
+/* stack stands for the calling thread's own stack. */
+void weft_sanitizer_thread_stack(struct weft_stack *stack)
+{
+	(void)stack;
+#ifdef WEFT_ASAN
+	ask_for_bounds(stack);
+#endif
 #ifdef WEFT_TSAN
 	stack->fiber = __tsan_get_current_fiber();
 #endif

@@ -23,6 +23,7 @@ static void give_way(void)
 		/* Whoever waits at the gate goes first; then the caller, who waits for nothing. */
 		weft_xchg_acq_rel(&stack->parker.state, WEFT_PARKER_NOTIFIED);
 		weft_worker_suspend(worker, WEFT_AFTER_PARK);
+		weft_stack_take_notice(stack);
 	} else {
 		weft_queue_yield(&worker->queue, stack);
 		weft_worker_suspend(worker, WEFT_AFTER_NOTHING);
@@ -39,6 +40,8 @@ int weft_yield(void)
 		return rc;
 	if (!weft_worker_current())
 		return weft_worker_none();
+	if (checkpoint.gives_way)
+		return weft_checkpoint_give_way(&checkpoint);
 	give_way();
 	return 0;
 }
@@ -86,5 +89,7 @@ int weft_checkpoint(void)
 
 	if (rc < 0)
 		return rc;
+	if (checkpoint.gives_way)
+		return weft_checkpoint_give_way(&checkpoint);
 	return weft_worker_current() ? 0 : weft_worker_none();
 }

@@ -210,6 +210,20 @@ struct weft_task *weft_task_new(const char *site, weft_fn fn, void *arg,
 	return task;
 }
 
+struct weft_task *weft_task_new_thread(const char *site, weft_fn fn, void *arg)
+{
+	struct weft_worker *worker = weft_worker_current();
+	struct weft_task *task = take(worker);
+
+	if (!task)
+		return NULL;
+	init(task, worker, site, fn, arg, 1);
+	task->flags |= WEFT_TASK_DAEMON;
+	weft_store_relaxed(&task->claim, WEFT_CLAIM_HELD);
+	weft_count(&worker->counters.created);
+	return task;
+}
+
 void weft_task_abandon(struct weft_task *task)
 {
 	struct weft_worker *worker = weft_worker_current();
@@ -236,6 +250,8 @@ void weft_task_start(struct weft_task *task)
 
 	if (weft_load_relaxed(&task->home) == worker) {
 		weft_queue_push(&worker->queue, task);
+		if (weft_unlikely(weft_worker_may_offer(worker)))
+			weft_worker_offer(worker);
 	} else {
 		weft_store_relaxed(&task->claim, WEFT_CLAIM_HELD);
 		weft_mail_task(weft_load_relaxed(&task->home), task);

@@ -46,23 +46,81 @@ static uint64_t mapping_cap(void)
 	return (limit - MAPPINGS_LEFT_TO_OTHERS) / MAPPINGS_PER_GUARDED_STACK;
 }
 
+/*
+ * Simulations are short, and come by the thousand: most of what one costs would be mapping its stacks, their
+ * guards and first pages. So the first slab of one is kept for the next: whoever exchanges the pointer has
+ * it. Not for sanitizers, which remember what lay on a stack.
+ */
+#if defined(WEFT_ASAN) || defined(WEFT_TSAN)
+enum { KEEP = 0 };
+#else
+enum { KEEP = 1 };
+#endif
+
+static _Atomic(struct weft_stack_slab *) kept;
+
+static void slab_free(struct weft_stack_slab *slab)
+{
+	if (!slab)
+		return;
+	weft_sys_unmap(slab->base, slab->bytes);
+	free(slab);
+}
+
+static struct weft_stack_slab *take_kept(
+	const struct weft_stack_pool *pool, unsigned class, uint32_t slots)
+{
+	struct weft_stack_slab *slab = NULL;
+
+	if (pool->keeps && class == 0 && slots == SLAB_SLOTS_FIRST)
+		slab = weft_xchg_acq_rel(&kept, NULL);
+	if (slab && slab->slot_bytes != pool->slot_bytes) {
+		slab_free(slab);
+		slab = NULL;
+	}
+	if (slab)
+		weft_store_relaxed(&slab->used, 0);
+	return slab;
+}
+
+static void slab_finish(const struct weft_stack_pool *pool, struct weft_stack_slab *slab)
+{
+	if (KEEP && pool->keeps && slab->class == 0 && slab->slots == SLAB_SLOTS_FIRST)
+		slab = weft_xchg_acq_rel(&kept, slab);
+	slab_free(slab);
+}
+
+/* Whether the kernel has light guards; what it has once said yes to is not asked again. */
+static int has_light_guards(void)
+{
+	static _Atomic(uint32_t) known;
+	void *probe;
+
+	if (weft_load_relaxed(&known))
+		return 1;
+	probe = weft_sys_map(WEFT_GUARD_BYTES);
+	if (!probe)
+		return -ENOMEM;
+	weft_store_relaxed(
+		&known, weft_sys_madvise(probe, WEFT_GUARD_BYTES, MADV_GUARD_INSTALL) == 0);
+	weft_sys_unmap(probe, WEFT_GUARD_BYTES);
+	return (int)weft_load_relaxed(&known);
+}
+
 int weft_stack_pool_init(struct weft_stack_pool *pool, size_t slot_bytes, size_t max)
 {
-	void *probe;
+	int light;
 
 	memset(pool, 0, sizeof(*pool));
 	pool->page = (uint32_t)sysconf(_SC_PAGESIZE);
 	pool->slot_bytes = (slot_bytes + pool->page - 1) / pool->page * pool->page;
 	pool->max = max ? max : UINT64_MAX;
-	probe = weft_sys_map(WEFT_GUARD_BYTES);
-	if (!probe)
-		return -ENOMEM;
-	if (weft_sys_madvise(probe, WEFT_GUARD_BYTES, MADV_GUARD_INSTALL) < 0) {
-		pool->guard_by_mprotect = true;
-		if (mapping_cap() < pool->max)
-			pool->max = mapping_cap();
-	}
-	weft_sys_unmap(probe, WEFT_GUARD_BYTES);
+	light = has_light_guards();
+	if (light < 0)
+		return light;
+	pool->guard_by_mprotect = !light;
+	if (!light && mapping_cap() < pool->max)
+		pool->max = mapping_cap();
 	return 0;
 }
 
@@ -72,14 +130,13 @@ void weft_stack_pool_finish(struct weft_stack_pool *pool)
 
 	for (; slab; slab = next) {
 		next = slab->next;
-		weft_sys_unmap(slab->base, slab->bytes);
-		free(slab);
+		slab_finish(pool, slab);
 	}
 	weft_store_relaxed(&pool->slabs, NULL);
 }
 
-static struct weft_stack_slab *slab_new(
-	struct weft_stack_pool *pool, unsigned class, uint32_t slots)
+static struct weft_stack_slab *slab_map(
+	const struct weft_stack_pool *pool, unsigned class, uint32_t slots)
 {
 	struct weft_stack_slab *slab = calloc(1, sizeof(*slab));
 
@@ -96,6 +153,18 @@ static struct weft_stack_slab *slab_new(
 	}
 	/* A huge page would make every stack cost 2 MiB at its first touch. */
 	weft_sys_madvise(slab->base, slab->bytes, MADV_NOHUGEPAGE);
+	return slab;
+}
+
+static struct weft_stack_slab *slab_new(
+	struct weft_stack_pool *pool, unsigned class, uint32_t slots)
+{
+	struct weft_stack_slab *slab = take_kept(pool, class, slots);
+
+	if (!slab)
+		slab = slab_map(pool, class, slots);
+	if (!slab)
+		return NULL;
 	slab->next = weft_load_relaxed(&pool->slabs);
 	weft_store_release(&pool->slabs, slab); /* the fault handler walks it without the lock */
 	return slab;
@@ -142,7 +211,7 @@ struct weft_stack *weft_stack_at(
 	return (void *)(slab->base + (index + 1) * slab->slot_bytes - color - in_page - bytes);
 }
 
-static int install_guard(struct weft_stack_pool *pool, char *slot)
+static int install_guard(const struct weft_stack_pool *pool, char *slot)
 {
 	int rc = -EINVAL;
 
@@ -150,6 +219,19 @@ static int install_guard(struct weft_stack_pool *pool, char *slot)
 		rc = weft_sys_madvise(slot, WEFT_GUARD_BYTES, MADV_GUARD_INSTALL);
 	/* Refused on locked memory (mlockall): protect instead, one more mapping each. */
 	return rc < 0 ? weft_sys_protect_none(slot, WEFT_GUARD_BYTES) : 0;
+}
+
+static int guard(
+	const struct weft_stack_pool *pool, struct weft_stack_slab *slab, uint32_t index)
+{
+	int rc;
+
+	if (pool->keeps && index < slab->guarded)
+		return 0;
+	rc = install_guard(pool, slab->base + index * slab->slot_bytes);
+	if (pool->keeps && rc == 0 && index == slab->guarded)
+		slab->guarded++;
+	return rc;
 }
 
 static struct weft_stack *carve(
@@ -167,10 +249,12 @@ static struct weft_stack *carve(
 	weft_spin_unlock(&pool->lock);
 	if (!slab)
 		return NULL;
-	slot = slab->base + index * slab->slot_bytes;
-	if (install_guard(pool, slot) < 0)
+	if (guard(pool, slab, index) < 0)
 		return NULL; /* the slot is lost: no stack without a guard */
+	slot = slab->base + index * slab->slot_bytes;
 	stack = weft_stack_at(pool, slab, index);
+	if (pool->keeps)
+		memset(stack, 0, sizeof(*stack)); /* perhaps not its first life */
 	stack->parker.kind = WEFT_PARKER_STACK;
 	stack->class = (uint8_t)class;
 	stack->deadline = WEFT_FOREVER;

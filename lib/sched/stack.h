@@ -58,9 +58,12 @@ struct weft_stack {
 	struct weft_worker *worker; /* on which it runs, or ran last */
 	char *low, *high;          /* usable bytes */
 	char *host_limit;          /* a task is run in place only above this address */
-	const char *call;          /* in a simulation: the [S] call it is in, or was last */
+	const char *call_name;     /* in a simulation: the [S] call it is in, or was last */
+	const _Atomic(uint32_t) *work_stop; /* there too: of the job it does, as a thread of the pool */
 	struct weft_gate *gate;    /* of the order whose member runs here, or waits: gate.h */
 	uint64_t arrival;          /* the gate's: when it came to wait there */
+	uint8_t turn;              /* the gate's: order/turn.c */
+	uint8_t call;              /* of a member whose every checkpoint counts: below */
 	struct weft_task *const *awaited; /* fellows in the order that the member waits for */
 	size_t awaited_count;
 	struct weft_task *staged;  /* created into an order, and not told to it yet: newest first */
@@ -73,12 +76,20 @@ struct weft_stack {
 	void *fake_stack;                 /* AddressSanitizer's */
 };
 
+/* stack->call: the member that runs on it is in a call that is a checkpoint. */
+enum {
+	WEFT_CALL_NONE,
+	WEFT_CALL_BEGUN,  /* in the turn in which the call was made */
+	WEFT_CALL_WAITED, /* it has given that up, and returns in the next one */
+};
+
 struct weft_stack_slab {
 	struct weft_stack_slab *next;
 	char *base;
 	size_t bytes;
 	size_t slot_bytes;
 	_Atomic(uint32_t) used; /* slots handed out */
+	uint32_t guarded; /* of a pool that keeps: the first slots, whose guards are there already */
 	uint32_t slots;
 	uint32_t class;
 };
@@ -94,6 +105,7 @@ struct weft_stack_pool {
 	size_t slot_bytes; /* of class 0 */
 	uint32_t page;
 	bool guard_by_mprotect;
+	bool keeps; /* its first slab outlives it, for the next pool that keeps: lib/sim */
 };
 
 int weft_stack_pool_init(struct weft_stack_pool *pool, size_t slot_bytes, size_t max);

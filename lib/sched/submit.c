@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "sched/frame.h"
 #include "sched/worker.h"
 
 int weft_io_submit(struct weft_op *op)
@@ -73,18 +74,24 @@ void weft_io_forget_fd(unsigned index, int fd)
 		worker->backend->forget_fd(worker->backend_state, fd);
 }
 
+/* In a simulation: the caller is on a thread of the pool, as far as the program can tell. */
+static inline bool is_plain(const struct weft_worker *worker)
+{
+	return weft_unlikely(worker->schedule != NULL) && weft_frame_plain(worker->stack);
+}
+
 struct weft_io *weft_io_current(void)
 {
 	struct weft_worker *worker = weft_worker_current();
 
-	return worker ? worker->runtime->io : NULL;
+	return worker && !is_plain(worker) ? worker->runtime->io : NULL;
 }
 
 struct weft_jobs *weft_jobs_current(void)
 {
 	struct weft_worker *worker = weft_worker_current();
 
-	return worker ? worker->runtime->jobs : NULL;
+	return worker && !is_plain(worker) ? worker->runtime->jobs : NULL;
 }
 
 unsigned weft_io_worker(void)

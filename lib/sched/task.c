@@ -32,30 +32,48 @@ static void give_from_outside(struct weft_task_pool *pool, struct weft_task *tas
 	weft_spin_unlock(&pool->lock);
 }
 
+/* Nobody else can look. */
+static void drop_value(struct weft_task *task)
+{
+	struct weft_worker *worker = weft_worker_current();
+	void *value = task->value;
+	bool was_inside = false;
+
+	task->value = NULL;
+	if (!value || !task->drop)
+		return;
+	if (worker)
+		was_inside = weft_load_relaxed(&worker->inside);
+	if (was_inside)
+		weft_worker_leave(worker, false); /* user code must not hold the worker */
+	if (worker && !worker->stack->frame)
+		weft_stack_force_look(worker->stack); /* no frame: the short ways are shut */
+	task->drop(value);
+	if (was_inside)
+		weft_worker_enter_user(weft_worker_current()); /* it may have waited */
+}
+
+void weft_task_drop_unseen(struct weft_task *task)
+{
+	if (weft_unlikely(task->value != NULL) &&
+		WEFT_WORD_REFS(weft_load_acquire(&task->word)) == 1)
+		drop_value(task);
+}
+
 /* The last reference is gone. observed: its status was looked at. */
 static void task_free(struct weft_task *task, bool observed)
 {
 	struct weft_worker *worker = weft_worker_current();
 	struct weft_runtime *runtime = weft_load_relaxed(&task->home)->runtime;
-	bool was_inside = false;
 
 	if (weft_unlikely(task->status < 0 && task->status != -ECANCELED && !observed))
 		report_unobserved(task, worker);
-	if (weft_unlikely(task->value != NULL) && task->drop) {
-		if (worker)
-			was_inside = weft_load_relaxed(&worker->inside);
-		if (was_inside)
-			weft_worker_leave(worker, false); /* user code must not hold the worker */
-		if (worker && !worker->stack->frame)
-			weft_stack_force_look(worker->stack); /* no frame: the short ways are shut */
-		task->drop(task->value);
+	if (weft_unlikely(task->value != NULL)) {
+		drop_value(task);
 		worker = weft_worker_current(); /* it may have waited */
-		if (was_inside)
-			weft_worker_enter_user(worker);
 	}
 	if (weft_unlikely(task->flags & WEFT_TASK_OWN_SITE))
 		free((char *)task->site);
-	task->value = NULL;
 	weft_store_relaxed(&task->own.watcher, NULL);
 	weft_store_relaxed(&task->stack, NULL);
 	weft_task_next_generation(task);
@@ -126,6 +144,7 @@ static struct weft_watch *reversed(struct weft_watch *watch)
 
 static void complete_watched(struct weft_task *task)
 {
+	bool ordered = task->flags & WEFT_TASK_ORDERED;
 	struct weft_watcher *owner;
 	struct weft_watch *watch;
 	uint64_t word;
@@ -138,7 +157,7 @@ static void complete_watched(struct weft_task *task)
 	while (!weft_cas_acq_rel(&task->word, &word, /* TK1 */
 		(word | WEFT_WORD_DONE) & ~(WEFT_WORD_LOCK | WEFT_WORD_WATCHED)))
 		;
-	if (owner)
+	if (owner && !ordered)
 		owner->done(owner, NULL, task);
 	while (watch) {
 		struct weft_watch *next = watch->next; /* the watch may be gone after done */
@@ -147,6 +166,8 @@ static void complete_watched(struct weft_task *task)
 		watch = next;
 	}
 	weft_task_unref(task, false);
+	if (owner && ordered) /* it lets the next member go on, so it comes last */
+		owner->done(owner, NULL, task);
 }
 
 void weft_task_count_end(struct weft_worker *worker, struct weft_task *task, int status)
@@ -188,6 +209,8 @@ void weft_task_complete(struct weft_worker *worker, struct weft_task *task, int 
 		if (word & WEFT_WORD_OWNED) {
 			owner = weft_load_relaxed(&task->own.watcher);
 			if (WEFT_WORD_REFS(next) == 0) { /* nobody else can look, but the owner */
+				if (weft_unlikely(task->value != NULL))
+					drop_value(task);
 				owner->done(owner, NULL, task);
 				task_free(task, weft_load_acquire(&task->word) & WEFT_WORD_SEEN);
 				return;

@@ -192,6 +192,12 @@ void weft_task_end_after(struct weft_task *task);
 #define WEFT_AFTER_SEVERAL ((uintptr_t)2)
 #define WEFT_AFTER_TAGS (WEFT_AFTER_ONE | WEFT_AFTER_SEVERAL)
 
+/*
+ * A task that works as a plain thread of the current runtime, for weft_task_start_held: also while that
+ * stops; no handle, nothing handed down, no leak if it is left. NULL: out of memory. In a simulation.
+ */
+struct weft_task *weft_task_new_thread(const char *site, weft_fn fn, void *arg);
+
 /* Undo weft_task_new: it was not started and nobody has seen it. */
 void weft_task_abandon(struct weft_task *task);
 /* new and start with the default attributes, the hot path. On failure the task of weft_task_failure. */
@@ -259,6 +265,8 @@ static inline void weft_task_ref(struct weft_task *task)
 	weft_add_relaxed(&task->word, WEFT_WORD_REF);
 }
 void weft_task_observe(struct weft_task *task);
+/* For an owner that is told of the end: if no handle is left, what the task published is dropped now. */
+void weft_task_drop_unseen(struct weft_task *task);
 
 /* -- for the engine ---------------------------------------------------------------------------- */
 
@@ -294,6 +302,7 @@ struct weft_task_pool {
 struct weft_task_slab {
 	struct weft_task_slab *next;
 	uint32_t number;
+	uint32_t used; /* made into magazines so far; under the pool's lock */
 	_Alignas(128) struct weft_task tasks[WEFT_TASK_SLAB_TASKS];
 };
 static_assert(sizeof(struct weft_task_slab) == WEFT_TASK_SLAB_BYTES, "no byte is left over");

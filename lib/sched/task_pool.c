@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * task_pool - slabs of descriptors and the magazines that travel between workers. A slab is unmapped with its
- * runtime only: descriptors are type-stable.
+ * task_pool - slabs of descriptors and the magazines that travel between workers. Magazines are cut from a slab
+ * one by one, as they are asked for. A slab is unmapped with its runtime only: descriptors are type-stable.
  */
+#include <string.h>
 #include <sys/mman.h>
 
 #include "base/sys.h"
@@ -39,6 +40,38 @@ static struct weft_task_slab *map_aligned(void)
 	return (struct weft_task_slab *)(base + before);
 }
 
+/*
+ * A simulation is short, and most of what it costs would be mapping memory: its first slab is kept for the next
+ * one, whose tasks find what they would in a new one. Whoever exchanges the pointer has it. Not for
+ * sanitizers, which remember who used it.
+ */
+#if defined(WEFT_ASAN) || defined(WEFT_TSAN)
+enum { KEEP = 0 };
+#else
+enum { KEEP = 1 };
+#endif
+
+static _Atomic(struct weft_task_slab *) kept;
+
+static void slab_finish(const struct weft_task_pool *pool, struct weft_task_slab *slab)
+{
+	if (KEEP && pool->counts_alone) {
+		memset(slab->tasks, 0, slab->used * sizeof(slab->tasks[0]));
+		slab->used = 0;
+		slab = weft_xchg_acq_rel(&kept, slab);
+	}
+	if (slab)
+		weft_sys_unmap(slab, sizeof(*slab));
+}
+
+static struct weft_task_slab *slab_get(struct weft_task_pool *pool)
+{
+	struct weft_task_slab *slab =
+		pool->counts_alone ? weft_xchg_acq_rel(&kept, NULL) : NULL;
+
+	return slab ? slab : map_aligned();
+}
+
 /* Called under the pool's lock. */
 static uint32_t next_number(struct weft_task_pool *pool)
 {
@@ -48,38 +81,44 @@ static uint32_t next_number(struct weft_task_pool *pool)
 	return pool->counts_alone ? pool->slab_count - 1 : weft_add_relaxed(&slabs_of_process, 1);
 }
 
-/* The slab's descriptors as magazines; the first of them. */
-static struct weft_task_magazine slab_divide(struct weft_task_pool *pool, struct weft_task_slab *slab)
+/* Lock held. A magazine of descriptors that nobody has used; none when there is no slab, or it is used up. */
+static struct weft_task_magazine carve(struct weft_task_pool *pool)
 {
 	struct weft_task_magazine magazine = { NULL, 0 };
+	struct weft_task_slab *slab = pool->slabs;
 
-	for (unsigned end = WEFT_TASK_SLAB_TASKS, first; end > 0; end = first) {
-		first = (end - 1) / WEFT_MAGAZINE_TASKS * WEFT_MAGAZINE_TASKS;
-		if (magazine.head)
-			weft_task_pool_put_locked(pool, magazine);
-		for (unsigned i = first; i < end - 1; i++)
-			slab->tasks[i].node.next = &slab->tasks[i + 1].node;
-		magazine = (struct weft_task_magazine){ &slab->tasks[first], end - first };
-	}
+	if (!slab || slab->used == WEFT_TASK_SLAB_TASKS)
+		return magazine;
+	magazine.head = &slab->tasks[slab->used];
+	magazine.count = WEFT_TASK_SLAB_TASKS - slab->used;
+	if (magazine.count > WEFT_MAGAZINE_TASKS)
+		magazine.count = WEFT_MAGAZINE_TASKS;
+	for (unsigned i = 0; i + 1 < magazine.count; i++)
+		magazine.head[i].node.next = &magazine.head[i + 1].node;
+	slab->used += magazine.count;
 	return magazine;
 }
 
 static struct weft_task_magazine slab_new(struct weft_task_pool *pool)
 {
-	struct weft_task_slab *slab = map_aligned();
-	struct weft_task_magazine first;
+	struct weft_task_slab *slab = slab_get(pool);
+	struct weft_task_magazine magazine = { NULL, 0 };
 
 	if (!slab)
-		return (struct weft_task_magazine){ NULL, 0 };
-	/* All of it is touched below: one call costs less than a fault a page. Refused: the faults. */
-	weft_sys_madvise(slab, sizeof(*slab), MADV_POPULATE_WRITE);
+		return magazine;
+	/* In the end all of it is touched, and one call costs less than a fault a page. Refused: the faults.
+	 * Not in a simulation, which is short and needs few. */
+	if (!pool->counts_alone)
+		weft_sys_madvise(slab, sizeof(*slab), MADV_POPULATE_WRITE);
 	weft_spin_lock(&pool->lock);
+	while ((magazine = carve(pool)).head) /* of the slab of another, who was as fast */
+		weft_task_pool_put_locked(pool, magazine);
 	slab->number = next_number(pool);
 	slab->next = pool->slabs;
 	pool->slabs = slab;
-	first = slab_divide(pool, slab);
+	magazine = carve(pool);
 	weft_spin_unlock(&pool->lock);
-	return first;
+	return magazine;
 }
 
 struct weft_task_magazine weft_task_pool_get(struct weft_task_pool *pool)
@@ -91,6 +130,8 @@ struct weft_task_magazine weft_task_pool_get(struct weft_task_pool *pool)
 		magazine.head = pool->full;
 		magazine.count = magazine.head->batch;
 		pool->full = (struct weft_task *)magazine.head->node.prev;
+	} else {
+		magazine = carve(pool);
 	}
 	weft_spin_unlock(&pool->lock);
 	return magazine.head ? magazine : slab_new(pool);
@@ -109,7 +150,7 @@ void weft_task_pool_finish(struct weft_task_pool *pool)
 
 	for (; slab; slab = next) {
 		next = slab->next;
-		weft_sys_unmap(slab, sizeof(*slab));
+		slab_finish(pool, slab);
 	}
 	pool->slabs = NULL;
 	pool->full = NULL;
@@ -120,7 +161,7 @@ static void each(struct weft_task_pool *pool, bool ended_too,
 {
 	weft_spin_lock(&pool->lock);
 	for (struct weft_task_slab *slab = pool->slabs; slab; slab = slab->next) {
-		for (unsigned i = 0; i < WEFT_TASK_SLAB_TASKS; i++) {
+		for (unsigned i = 0; i < slab->used; i++) {
 			struct weft_task *task = &slab->tasks[i];
 			uint64_t word = weft_load_acquire(&task->word);
 

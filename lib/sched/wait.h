@@ -50,12 +50,12 @@ struct weft_parker {
 struct weft_parker *weft_parker_self(void);
 
 /*
- * A checkpoint, from the first line of an [S] call to its return: in a member of an order it may have to wait
- * for its turn on the way out. Declared at the top of the function that makes it.
+ * A checkpoint, from the first line of an [S] call to its return. Declared at the top of the function that
+ * makes it.
  */
 struct weft_checkpoint {
-	struct weft_stack *turn; /* NULL: nothing to wait for */
-	const char *call;        /* which call it is */
+	struct weft_stack *gives_way; /* before it returns; NULL: it need not */
+	const char *call;             /* which call it is */
 };
 #define WEFT_CHECKPOINT(name) WEFT_CHECKPOINT_OF(name, __func__)
 /* The same in a function that does the work of the call of that name. */
@@ -63,11 +63,11 @@ struct weft_checkpoint {
 	struct weft_checkpoint name                                                      \
 		__attribute__((cleanup(weft_checkpoint_leave))) = { NULL, call }
 
-void weft_checkpoint_wait_for_turn(struct weft_stack *stack);
+void weft_checkpoint_end(struct weft_stack *stack);
 static inline void weft_checkpoint_leave(struct weft_checkpoint *checkpoint)
 {
-	if (weft_unlikely(checkpoint->turn != NULL))
-		weft_checkpoint_wait_for_turn(checkpoint->turn);
+	if (weft_unlikely(checkpoint->gives_way != NULL))
+		weft_checkpoint_end(checkpoint->gives_way);
 }
 
 /*
@@ -78,10 +78,23 @@ static inline void weft_checkpoint_leave(struct weft_checkpoint *checkpoint)
 int weft_checkpoint_enter(struct weft_checkpoint *checkpoint);
 
 /*
+ * The same for calls that name a descriptor: one that has to yield does so before it returns. Whoever runs
+ * meanwhile may close that number and get it again for something else, which the call has nothing to do with.
+ */
+int weft_checkpoint_enter_first(struct weft_checkpoint *checkpoint);
+
+/*
+ * The end of a call that does nothing but give way, and has not failed: 0, or what has become pending
+ * meanwhile. Where checkpoint->gives_way is NULL it has done so already.
+ */
+int weft_checkpoint_give_way(struct weft_checkpoint *checkpoint);
+
+/*
  * The same for calls that finish something (join, gather, close, cond_wait): spends budget, never
  * fails; the caller asks weft_pending() itself. NULL: in the middle of such a call.
  */
 void weft_checkpoint_finishing(struct weft_checkpoint *checkpoint);
+void weft_checkpoint_finishing_first(struct weft_checkpoint *checkpoint);
 
 /* Why a call that needs a task cannot be made here: -EPERM, or -EOWNERDEAD in a forked child. */
 int weft_no_task(void);
@@ -101,7 +114,7 @@ int weft_pending_peek(void);
 size_t weft_any_below(size_t n);
 
 /*
- * A plain thread that works for a waiting task says so: *stop turns non-zero once weft_cancelled() there
+ * A plain thread (in a simulation: a task in its place) that works for a waiting task says so: *stop turns non-zero once weft_cancelled() there
  * is to be true. NULL: no longer.
  */
 void weft_work_begin(const _Atomic(uint32_t) *stop);
@@ -146,8 +159,8 @@ int weft_wait_edge_check_all(struct weft_task *const *tasks, size_t n);
 int weft_wait_edge_enter_lock(const _Atomic(uintptr_t) *owner_word);
 
 /*
- * For orders: the caller waits for all of these tasks from now on; 0 of them: no longer. The array stays
- * until then.
+ * For orders: the caller waits for these tasks from now on, for all or, if their ends wake it, for some of
+ * them; 0 of them: no longer. The array stays until then.
  */
 void weft_wait_for_fellows(struct weft_task *const *tasks, size_t n);
 

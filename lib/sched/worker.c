@@ -162,10 +162,12 @@ static void finish_switch(struct weft_worker *worker)
 		break;
 	case WEFT_AFTER_PARK:
 		if (!weft_cas_acq_rel(&left->parker.state, &running, WEFT_PARKER_PARKED)) { /* PK1 */
-			/* Notified meanwhile: it has something to look at, so it stays ready. */
+			/* Notified meanwhile: it has something to look at, so it stays ready; or its gate
+			 * has it, and may know until then that something has come for it. */
+			if (!weft_gate_passed(left))
+				break; /* it takes the notice itself */
 			weft_xchg_acq_rel(&left->parker.state, WEFT_PARKER_RUNNING); /* PK2 */
-			if (weft_gate_passed(left))
-				weft_stack_fifo_push(&worker->queue.ready, left);
+			weft_stack_fifo_push(&worker->queue.ready, left);
 		}
 		break;
 	}

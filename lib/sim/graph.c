@@ -48,9 +48,9 @@ static void tell_wait(struct text *text, struct weft_stack *stack)
 	struct weft_task *other = weft_wait_edge_target(stack);
 
 	fputs("waits", text->out);
-	if (stack->call && strncmp(stack->call, "weft_", 5) ==
+	if (stack->call_name && strncmp(stack->call_name, "weft_", 5) ==
 				   0) /* else it is named by its operation */
-		fprintf(text->out, " in %s", stack->call);
+		fprintf(text->out, " in %s", stack->call_name);
 	if (other)
 		fprintf(text->out, " for '%s'", name_of(other));
 	tell_operation(text, stack);
@@ -167,7 +167,7 @@ void weft_sim_graph_show(
 			fprintf(out, "for the first time");
 		else
 			fprintf(out, "which was in %s",
-				stack->call ? stack->call : "no call");
+				stack->call_name ? stack->call_name : "no call");
 		for (int i = 0; names && i < kept->count; i++)
 			fprintf(out, "\n  %s", names[i]);
 		fclose(out);

@@ -7,11 +7,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "io/io.h"
 #include "io/uring_compat.h"
 #include "sched/wait.h"
 #include "sched/worker.h"
 
 static const struct weft_sim_device *const devices[WEFT_SIM_DEVICES] = {
+	&weft_sim_net,
+	&weft_sim_files,
 	&weft_sim_real,
 };
 
@@ -183,7 +186,8 @@ static unsigned reap(void *state)
 {
 	struct weft_simulation *sim = state;
 
-	return sim->io.outside ? weft_sim_look_outside(sim, false) : 0;
+	return weft_signals_look(sim->runtime->io) +
+	       (sim->io.outside ? weft_sim_look_outside(sim, false) : 0);
 }
 
 static void no_wait(void *state, int64_t wait_ns)

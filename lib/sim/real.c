@@ -14,11 +14,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "io/io.h"
 #include "io/optable.h"
 #include "io/sys.h"
+#include "sched/worker.h"
 #include "sim/io.h"
 
-enum { WAIT_MS = 10 }; /* at a time, for children */
+enum {
+	WAIT_MS = 10,  /* at a time, for children */
+	PATIENCE = 50, /* so many times for others beside one that has ended */
+};
 
 struct kept {
 	struct weft_node node;
@@ -94,7 +99,8 @@ static int submit(struct weft_simulation *sim, void *state, struct weft_op *op)
 		return 0;
 	}
 	rc = attempt(sim, op, &progress);
-	if (rc != -EAGAIN || weft_op_answers_again(op)) {
+	/* What has no readiness to wait for (a splice) has waited for it before. */
+	if (rc != -EAGAIN || weft_op_answers_again(op) || !weft_op_events(op)) {
 		weft_sim_complete(sim, op, progress ? (int64_t)progress : rc);
 		return 0;
 	}
@@ -132,14 +138,17 @@ static unsigned try_all(struct weft_simulation *sim, struct real *real)
 
 /* -- outside ----------------------------------------------------------------------------------- */
 
-static bool has_children(void)
+/* One that has ended and was not waited for hides whether there are others. */
+enum children { NO_CHILDREN, ONE_HAS_ENDED, SOME_LIVE };
+
+static enum children look_for_children(void)
 {
 	siginfo_t info = {0};
 	int before = errno;
 	int rc = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
 
 	errno = before;
-	return rc == 0;
+	return rc < 0 ? NO_CHILDREN : info.si_pid ? ONE_HAS_ENDED : SOME_LIVE;
 }
 
 static void sleep_a_little(void)
@@ -153,13 +162,17 @@ static void sleep_a_little(void)
 static unsigned look_outside(struct weft_simulation *sim, void *state, bool wait)
 {
 	struct real *real = state;
+	struct weft_io *io = sim->runtime->io;
 	unsigned ended = try_all(sim, real);
+	int patience = PATIENCE;
 
-	while (wait && !ended && real->count > 0 && has_children()) {
+	while (wait && !ended && (real->count > 0 || weft_signals_awaited(io))) {
+		enum children children = look_for_children();
+
+		if (children == NO_CHILDREN || (children == ONE_HAS_ENDED && patience-- == 0))
+			break;
 		sleep_a_little();
-		ended = try_all(sim, real);
-		if (!has_children())
-			return ended + try_all(sim, real);
+		ended = try_all(sim, real) + weft_signals_look(io);
 	}
 	return ended;
 }

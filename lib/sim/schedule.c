@@ -20,7 +20,10 @@
 #include "sim/sim.h"
 #include "sim/trace.h"
 
-enum { WINDOW = 256 };
+enum {
+	WINDOW = 256,
+	ENDING_STEPS = 1000 * 1000, /* a task that has been cancelled may take */
+};
 
 struct candidate {
 	struct weft_stack *stack; /* or NULL, and: */
@@ -216,6 +219,8 @@ static void begin_step(struct weft_simulation *sim)
 			  sim->steps >= sim->config->steps_max &&
 			  sim->phase == WEFT_SIM_RUNS))
 		weft_sim_end(sim, -ETIME);
+	if (weft_unlikely(sim->phase == WEFT_SIM_ENDS && sim->steps - sim->ends_since > ENDING_STEPS))
+		weft_sim_give_up(sim);
 }
 
 static struct weft_stack *next(void *state, struct weft_worker *worker)
@@ -229,14 +234,16 @@ static struct weft_stack *next(void *state, struct weft_worker *worker)
 		weft_sim_end(sim, 0);
 	if (weft_unlikely(sim->config->show_step))
 		weft_sim_graph_keep(sim, worker->stack);
-	if (weft_queue_empty(queue))
+	if (weft_queue_empty(queue) || sim->phase == WEFT_SIM_OVER)
 		return NULL;
 	begin_step(sim);
+	if (weft_unlikely(sim->phase == WEFT_SIM_OVER))
+		return NULL;
 	n = candidates(queue);
 	place = choose(sim, queue, n);
 	taken = take(queue, place);
 	sim->in_a_row = 0;
-	note_step(sim, n, place, task_of(&taken), taken.stack ? taken.stack->call : NULL);
+	note_step(sim, n, place, task_of(&taken), taken.stack ? taken.stack->call_name : NULL);
 	if (weft_unlikely(sim->config->show_step == sim->steps))
 		weft_sim_graph_show(sim, taken.stack, task_of(&taken));
 	worker->handed = taken.task;
@@ -248,13 +255,17 @@ static bool steps_back(void *state, struct weft_stack *stack)
 	struct weft_simulation *sim = state;
 	struct weft_queue *queue = &stack->worker->queue;
 
-	if (sim->engine_order)
+	if (sim->engine_order && sim->phase != WEFT_SIM_ENDS)
 		return ++sim->in_a_row >= WEFT_BUDGET;
 	if (!weft_queue_empty(queue))
 		return true;
 	begin_step(sim); /* nobody else could be chosen */
-	note_step(sim, 1, 0, stack->frame ? stack->frame->task : NULL, stack->call);
-	return false;
+	note_step(sim, 1, 0, stack->frame ? stack->frame->task : NULL, stack->call_name);
+	if (weft_unlikely(sim->config->show_step == sim->steps)) {
+		weft_sim_graph_keep(sim, stack);
+		weft_sim_graph_show(sim, stack, stack->frame ? stack->frame->task : NULL);
+	}
+	return sim->phase == WEFT_SIM_OVER;
 }
 
 static bool in_place(void *state, struct weft_task *task)
@@ -298,9 +309,9 @@ static void checkpoint(
 	struct weft_simulation *sim = state;
 
 	if (checkpoint)
-		stack->call = checkpoint->call;
-	if (!stack->frame)
-		return; /* a value is dropped at a task's end */
+		stack->call_name = checkpoint->call;
+	if (!stack->frame || stack->frame->plain)
+		return; /* a value is dropped at a task's end; a thread of the pool */
 	if (++sim->checkpoints == sim->config->cancel_at)
 		cancel_here(sim, stack);
 }

@@ -25,7 +25,9 @@
 #include "sched/frame.h"
 #include "sched/timer.h"
 
+struct weft_jobs;
 struct weft_runtime;
+struct weft_net;
 struct weft_sim_graph;
 struct weft_sim_pct;
 struct weft_sim_trace;
@@ -52,7 +54,7 @@ struct weft_sim_event {
 
 /* -- operations (io.c) ---------------------------------------------------------------------------- */
 
-enum { WEFT_SIM_DEVICES = 1 };
+enum { WEFT_SIM_DEVICES = 3 };
 
 struct weft_sim_io {
 	void *state[WEFT_SIM_DEVICES];
@@ -87,9 +89,12 @@ struct weft_simulation {
 	/* trace.c */
 	struct weft_sim_trace *trace;
 	struct weft_sim_io io;
+	/* net.c */
+	struct weft_net *net;
 	/* simulate.c */
 	enum weft_sim_phase phase;
 	unsigned tellings; /* to all stacks that it ends, in vain */
+	uint64_t ends_since; /* the step */
 	int verdict; /* 0, -EDEADLK or -ETIME: why it ends, if not by the end of main */
 	bool main_ended;
 	bool stuck; /* tasks are left that do not end */
@@ -131,6 +136,11 @@ bool weft_sim_leap(struct weft_simulation *sim);
 /* schedule.c. What has happened becomes part of trace_hash. */
 void weft_sim_mix(struct weft_simulation *sim, uint64_t what);
 
+/* threads.c. For weft_jobs_simulate: a task takes the place of a thread of the pool. */
+int weft_sim_start_thread(struct weft_jobs *jobs);
+
+/* simulate.c. Tasks are left that do not end: stop all the same. */
+void weft_sim_give_up(struct weft_simulation *sim);
 /* simulate.c. The runtime begins to end, for that reason. */
 void weft_sim_end(struct weft_simulation *sim, int verdict);
 /* Something was left open, or is odd: WEFT_REPORT_LEAK, WEFT_REPORT_MISUSE ... */

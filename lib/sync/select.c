@@ -473,7 +473,7 @@ ssize_t weft_select(struct weft_case *cases, size_t n, weft_ns timeout)
 	ssize_t chosen;
 
 	if (rc == 0)
-		rc = weft_checkpoint_enter(&checkpoint);
+		rc = weft_checkpoint_enter_first(&checkpoint); /* there may be descriptors */
 	if (rc == 0 && has_fd_outside_task(cases, n))
 		rc = weft_no_task();
 	if (rc == 0 && timeout == WEFT_FOREVER && waits_for_itself(cases, n))

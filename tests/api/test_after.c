@@ -52,7 +52,7 @@ Test(after, a_diamond_ends_at_its_bottom)
 	run_on_1_2_4(make_a_diamond);
 }
 
-enum { WIDTH = 10000 };
+enum { WIDTH = 1000000 / WEFT_TEST_SCALE };
 
 static int count_one(void *arg)
 {
@@ -92,7 +92,7 @@ Test(after, one_starts_many_and_many_start_one)
 	run_on_1_2_4(fan_out_and_in);
 }
 
-enum { DEPTH = 100000 / WEFT_TEST_SCALE };
+enum { DEPTH = 1000000 / WEFT_TEST_SCALE };
 
 static int follow_a_chain(void *arg)
 {
@@ -120,7 +120,7 @@ Test(after, a_chain_may_be_as_long_as_memory_lasts)
 	run_on_1_2_4(follow_a_chain);
 }
 
-enum { NODES = 20000 / WEFT_TEST_SCALE, NEAR = 64, MOST_DEPS = 6 };
+enum { NODES = 20000 / WEFT_TEST_SCALE, NODES_MANY = 1000000 / WEFT_TEST_SCALE, NEAR = 64, MOST_DEPS = 6 };
 
 struct node {
 	struct node *deps[MOST_DEPS];
@@ -149,14 +149,13 @@ static int draw(unsigned *seed, int n)
 	return (int)(*seed >> 16 & 0x7fff) % n;
 }
 
-static int any_graph(void *arg)
+static int any_graph_of(int n)
 {
-	struct node *nodes = calloc(NODES, sizeof(*nodes));
-	struct weft_task **tasks = calloc(NODES, sizeof(struct weft_task *));
+	struct node *nodes = calloc((size_t)n, sizeof(*nodes));
+	struct weft_task **tasks = calloc((size_t)n, sizeof(struct weft_task *));
 	unsigned seed = 1;
 
-	(void)arg;
-	for (int i = 0; i < NODES; i++) {
+	for (int i = 0; i < n; i++) {
 		struct weft_task *deps[MOST_DEPS];
 
 		nodes[i].n = i == 0 ? 0 : draw(&seed, MOST_DEPS + 1);
@@ -172,18 +171,35 @@ static int any_graph(void *arg)
 		if (draw(&seed, 200) == 0)
 			weft_yield();
 	}
-	weft_gather(tasks, NODES, NULL, WEFT_GATHER_ALL);
-	for (int i = 0; i < NODES; i++)
+	weft_gather(tasks, (size_t)n, NULL, WEFT_GATHER_ALL);
+	for (int i = 0; i < n; i++)
 		cr_assert(nodes[i].ended, "node %d has not run", i);
-	weft_release_all(tasks, NODES);
+	weft_release_all(tasks, (size_t)n);
 	free(tasks);
 	free(nodes);
 	return 0;
 }
 
+static int any_graph(void *arg)
+{
+	(void)arg;
+	return any_graph_of(NODES);
+}
+
+static int any_large_graph(void *arg)
+{
+	(void)arg;
+	return any_graph_of(NODES_MANY);
+}
+
 Test(after, in_any_graph_each_runs_once_and_after_its_dependencies)
 {
 	run_on_1_2_4(any_graph);
+}
+
+Test(after, a_graph_may_have_a_million_nodes)
+{
+	cr_assert_eq(run_with(2, any_large_graph, NULL), 0);
 }
 
 /* -- what counts as ended ---------------------------------------------------------------------- */
@@ -360,7 +376,7 @@ Test(after, a_dependency_is_let_go_of_when_it_ends)
 	cr_assert_eq(run_with(1, let_go_of_a_dependency, NULL), 0);
 }
 
-enum { STACKS = 16, HELD = 1000 };
+enum { STACKS = 16, HELD = 1000000 / WEFT_TEST_SCALE };
 
 static void no_stack_is_missing(const struct weft_report *report, void *user)
 {

@@ -378,3 +378,61 @@ Test(close, of_idle_descriptors_may_be_the_plain_one)
 {
 	run_on_1_2_4(close_plainly);
 }
+
+/* A call that has begun is ended by weft_close, also if it had to give way to others right then. */
+struct about_to_read {
+	int fds[2];
+	int checkpoints; /* made before */
+	bool closes;     /* it is a weft_close that must not meet the next owner */
+	bool calls;
+};
+
+static int read_or_close(void *arg)
+{
+	struct about_to_read *about = arg;
+	char byte;
+
+	for (int i = 0; i < about->checkpoints; i++)
+		weft_checkpoint();
+	about->calls = true;
+	if (about->closes)
+		return weft_close(about->fds[0]);
+	return (int)weft_read(about->fds[0], &byte, 1);
+}
+
+static int close_and_open_again(void *arg)
+{
+	struct about_to_read about = { .closes = *(bool *)arg };
+	char byte;
+
+	/* one of these many uses up the caller's budget */
+	for (about.checkpoints = 0; about.checkpoints < 300; about.checkpoints++) {
+		int again[2];
+
+		make_pair(about.fds);
+		about.calls = false;
+		struct weft_task *task = weft_create_task(read_or_close, &about);
+		while (!about.calls)
+			weft_yield();
+		int closed = weft_close(about.fds[0]);
+		make_pair(again);
+		cr_assert_eq(again[0], about.fds[0], "the number comes again");
+		cr_assert_eq(write(again[1], "x", 1), 1);
+		int called = weft_join(task);
+		if (about.closes)
+			cr_assert(called == 0 || closed == 0);
+		else
+			cr_assert_eq(called, -EBADF, "after %d: %d", about.checkpoints, called);
+		cr_assert_eq(read(again[0], &byte, 1), 1, "the next owner's");
+		close(about.fds[1]);
+		close(again[0]);
+		close(again[1]);
+	}
+	return 0;
+}
+
+Test(close, a_call_that_gave_way_never_meets_the_next_owner)
+{
+	cr_assert_eq(run_with(1, close_and_open_again, &(bool){ false }), 0);
+	cr_assert_eq(run_with(1, close_and_open_again, &(bool){ true }), 0);
+}

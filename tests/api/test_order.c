@@ -9,7 +9,7 @@
 
 TestSuite(order, .timeout = PATIENCE);
 
-enum { MEMBERS = 200 };
+enum { MEMBERS = 200, REPEATS = SANITIZED ? 3 : 20 };
 
 static struct weft_order *order;
 static int trace[MEMBERS * 4], traced; /* plain: guarded by the order */
@@ -46,6 +46,17 @@ static void join_all(void)
 static void jitter(intptr_t member, int call)
 {
 	weft_sleep((weft_ns)((member * 7919 + call * 104729) % 50) * 1000);
+}
+
+/* Runs the functions as members, created in this order, and joins them; the status of each must be 0. */
+static void members_run(int n, const weft_fn *fns)
+{
+	for (intptr_t i = 0; i < n; i++)
+		members[i] = weft_order_create_task(order, fns[i], (void *)i);
+	cr_assert_eq(weft_gather(members, (size_t)n, NULL, WEFT_GATHER_ALL), 0); /* they look at each other */
+	for (int i = 0; i < n; i++)
+		cr_assert_eq(weft_join(members[i]), 0, "member %d", i);
+	weft_order_release(order);
 }
 
 /* -- CHAIN ------------------------------------------------------------------------------------- */
@@ -134,28 +145,43 @@ static int chain_of_the_impatient(void *arg)
 	return 0;
 }
 
-static void ignore_report(const struct weft_report *report, void *user)
+/* Reports of a deadlock that name both. */
+struct deadlocks {
+	const char *waits, *for_whom;
+	int reported;
+};
+
+static void count_deadlock(const struct weft_report *report, void *user)
 {
-	if (report->kind == WEFT_REPORT_DEADLOCK && strstr(report->text, "succeed"))
-		++*(int *)user;
+	struct deadlocks *deadlocks = user;
+
+	if (report->kind != WEFT_REPORT_DEADLOCK)
+		return;
+	cr_assert_eq(report->status, -EDEADLK);
+	cr_assert_str_eq(report->task, deadlocks->waits);
+	cr_assert_not_null(strstr(report->text, deadlocks->for_whom), "%s", report->text);
+	deadlocks->reported++;
 }
 
-static int run_and_count_deadlocks(weft_fn fn, unsigned workers)
+static int run_and_count_deadlocks(
+	weft_fn fn, unsigned workers, const char *waits, const char *for_whom)
 {
 	struct weft_config config = WEFT_CONFIG_INIT;
-	int deadlocks = 0;
+	struct deadlocks deadlocks = { waits, for_whom, 0 };
 
 	config.workers = workers;
-	config.on_report = ignore_report;
+	config.on_report = count_deadlock;
 	config.user = &deadlocks;
 	cr_assert_eq(weft_run(fn, NULL, &config), 0);
-	return deadlocks;
+	return deadlocks.reported;
 }
 
 Test(order, a_link_that_waits_for_a_later_one_is_told)
 {
-	cr_assert_eq(run_and_count_deadlocks(chain_of_the_impatient, 1), 1);
-	cr_assert_eq(run_and_count_deadlocks(chain_of_the_impatient, 2), 1);
+	for (unsigned workers = 1; workers <= 2; workers++)
+		cr_assert_eq(run_and_count_deadlocks(
+				     chain_of_the_impatient, workers, "await_the_next", "'succeed'"),
+			1);
 }
 
 enum { LONG = SANITIZED ? 20000 : 1000000 };
@@ -517,6 +543,9 @@ static int await_the_next_in_section(void *arg)
 	(void)arg;
 	cr_assert_eq(weft_commit_begin(), 0);
 	int rc = weft_await(members[1]);
+	cr_assert_eq(weft_gather(&members[1], 1, NULL, 0), -EDEADLK);
+	cr_assert_eq(weft_wait_for(members[1], WEFT_SEC(10)), -EDEADLK);
+	cr_assert_eq(weft_join(weft_ref(members[1])), -EDEADLK);
 	weft_commit_end();
 	return rc;
 }
@@ -544,7 +573,38 @@ static int commit_of_the_impatient(void *arg)
 
 Test(order, a_section_that_waits_for_a_later_member_is_told)
 {
-	cr_assert_eq(weft_run(commit_of_the_impatient, NULL, NULL), 0);
+	cr_assert_eq(run_and_count_deadlocks(commit_of_the_impatient, 2, "await_the_next_in_section",
+			     "'commit_after'"),
+		4);
+}
+
+static int await_and_commit(void *arg)
+{
+	(void)arg;
+	int rc = weft_await(members[1]); /* in no section: it may commit before this one */
+	cr_assert_eq(rc, 0);
+	rc = weft_commit_begin();
+	weft_commit_end();
+	return rc;
+}
+
+static int give_up_and_end(void *arg)
+{
+	(void)arg;
+	return weft_status(members[0]) == -EINPROGRESS ? 0 : -EIO;
+}
+
+static int patient_commit(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_COMMIT);
+	members_run(2, (const weft_fn[]){ await_and_commit, give_up_and_end });
+	return 0;
+}
+
+Test(order, outside_a_section_a_later_member_may_be_waited_for)
+{
+	run_on_1_2_4(patient_commit);
 }
 
 static int misuse_commit(void *arg)
@@ -559,8 +619,17 @@ static int misuse_commit(void *arg)
 	return 0;
 }
 
+static int commit_nowhere(void *arg)
+{
+	(void)arg;
+	weft_commit_end(); /* reported */
+	return weft_commit_begin();
+}
+
 static int misuse(void *arg)
 {
+	static const int others[] = { WEFT_ORDER_CHAIN, WEFT_ORDER_START, WEFT_ORDER_ARRIVAL, WEFT_ORDER_TURN };
+
 	(void)arg;
 	cr_assert_eq(weft_commit_begin(), -EPERM, "no member");
 	weft_commit_end(); /* reported */
@@ -568,8 +637,16 @@ static int misuse(void *arg)
 	cr_assert_eq(weft_join(weft_order_create_task(order, misuse_commit, NULL)), 0);
 	cr_assert_eq(weft_join(weft_order_create_task(order, NULL, NULL)), -EINVAL);
 	cr_assert_eq(weft_join(weft_order_create_task(NULL, succeed, NULL)), -EINVAL);
+	cr_assert_eq(weft_join(weft_create_task(commit_nowhere, NULL)), -EPERM, "a member's child is none");
 	weft_order_release(order);
+	for (int i = 0; i < 4; i++) {
+		begin(others[i]);
+		cr_assert_eq(weft_join(weft_order_create_task(order, commit_nowhere, NULL)), -EPERM);
+		weft_order_release(order);
+	}
 	weft_order_release(NULL);
+	cr_assert_null(weft_order_create(-1, NULL));
+	cr_assert_null(weft_order_create(WEFT_ORDER_COMMIT + 1, NULL));
 	cr_assert_null(weft_order_create(0, NULL));
 	cr_assert_null(weft_order_create(99, NULL));
 	return 0;
@@ -589,7 +666,7 @@ Test(order, misuse_has_clear_errors)
 	config.on_report = count_misuse;
 	config.user = &reports;
 	cr_assert_eq(weft_run(misuse, NULL, &config), 0);
-	cr_assert_eq(reports, 3);
+	cr_assert_eq(reports, 8);
 	cr_assert_eq(weft_commit_begin(), -EPERM, "a plain thread");
 	order = weft_order_create(WEFT_ORDER_CHAIN, NULL);
 	struct weft_task *task = weft_order_create_task(order, succeed, NULL);
@@ -783,7 +860,7 @@ static int turn_gathers(void *arg)
 
 Test(order, turn_passes_over_those_that_wait_for_fellows)
 {
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < REPEATS; i++) {
 		run_on_1_2_4(turn_awaits);
 		run_on_1_2_4(turn_gathers);
 	}
@@ -820,7 +897,7 @@ static int turn_breeds(void *arg)
 
 Test(order, turn_gives_the_same_trace_in_every_run)
 {
-	for (int run = 0; run < 10; run++) {
+	for (int run = 0; run < (SANITIZED ? 3 : 10); run++) {
 		for (unsigned workers = 1; workers <= 8; workers *= 2) {
 			cr_assert_eq(run_with(workers, turn_breeds, NULL), 0);
 			if (first_traced == 0) {
@@ -872,4 +949,438 @@ static int turn_cancelled(void *arg)
 Test(order, turn_waits_for_the_member_whose_turn_it_is)
 {
 	run_on_1_2_4(turn_cancelled);
+}
+
+/* -- TURN: what belongs to a turn -------------------------------------------------------------- */
+
+static struct weft_chan *chan;
+
+static int record_twice(void *arg)
+{
+	record((int)(intptr_t)arg);
+	weft_checkpoint();
+	record((int)(intptr_t)arg);
+	return 0;
+}
+
+/* Two orders' members, created in turns, are two groups that join. */
+static int two_orders(void *arg)
+{
+	struct weft_order *other = weft_order_create(WEFT_ORDER_TURN, "other");
+	struct weft_task *theirs[20];
+
+	(void)arg;
+	begin(WEFT_ORDER_TURN);
+	for (intptr_t i = 0; i < 20; i++) {
+		members[i] = weft_order_create_task(order, record_twice, (void *)i);
+		theirs[i] = weft_order_create_task(other, succeed, NULL);
+	}
+	cr_assert_eq(weft_gather(members, 20, NULL, 0), 0);
+	cr_assert_eq(weft_gather(theirs, 20, NULL, 0), 0);
+	weft_release_all(members, 20);
+	weft_release_all(theirs, 20);
+	weft_order_release(order);
+	weft_order_release(other);
+	for (int i = 0; i < traced; i++)
+		cr_assert_eq(trace[i], i % 20);
+	return 0;
+}
+
+Test(order, members_of_two_orders_join_each_their_own)
+{
+	run_on_1_2_4(two_orders);
+}
+
+static int create_and_end(void *arg)
+{
+	for (intptr_t i = 0; i < 3; i++)
+		((struct weft_task **)arg)[i] = weft_order_create_task(order, record_twice, (void *)i);
+	cr_assert_eq(traced, 0);
+	return 0;
+}
+
+static int staged_until_the_end(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_TURN);
+	cr_assert_eq(weft_join(weft_create_task(create_and_end, members)), 0);
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(weft_join(members[i]), 0);
+	weft_order_release(order);
+	for (int i = 0; i < 6; i++)
+		cr_assert_eq(trace[i], i % 3);
+	return 0;
+}
+
+Test(order, or_at_the_end_of_the_task_that_created_them)
+{
+	run_on_1_2_4(staged_until_the_end);
+}
+
+static int send_one(void *arg)
+{
+	int item = 1;
+
+	(void)arg;
+	cr_assert_eq(weft_chan_send(chan, &item), 0, "nothing was pending when it was called");
+	cr_assert_eq(weft_checkpoint(), -ECANCELED, "the next one tells");
+	return 0;
+}
+
+static int find_one_and_cancel(void *arg)
+{
+	(void)arg;
+	cr_assert_eq(weft_chan_len(chan), 1, "the call was made in an earlier turn");
+	weft_cancel(members[0]);
+	weft_checkpoint();
+	return 0;
+}
+
+static int calls_in_turn(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_TURN);
+	chan = weft_chan_create(sizeof(int), 1);
+	members_run(2, (const weft_fn[]){ send_one, find_one_and_cancel });
+	weft_chan_destroy(chan);
+	return 0;
+}
+
+Test(order, turn_what_a_call_does_at_once_is_done_in_its_turn)
+{
+	for (int i = 0; i < REPEATS; i++)
+		run_on_1_2_4(calls_in_turn);
+}
+
+static int receive_one(void *arg)
+{
+	int item;
+
+	(void)arg;
+	cr_assert_eq(weft_chan_recv(chan, &item), 1);
+	return item;
+}
+
+static int find_a_receiver(void *arg)
+{
+	int item = 0;
+
+	(void)arg;
+	cr_assert_eq(weft_chan_try_send(chan, &item), 0, "it waits already");
+	return 0;
+}
+
+static int waits_in_turn(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_TURN);
+	chan = weft_chan_create(sizeof(int), 0);
+	members_run(2, (const weft_fn[]){ receive_one, find_a_receiver });
+	weft_chan_destroy(chan);
+	return 0;
+}
+
+Test(order, turn_passes_on_when_the_wait_has_begun)
+{
+	for (int i = 0; i < REPEATS; i++)
+		run_on_1_2_4(waits_in_turn);
+}
+
+static int ends[2];
+
+static int read_byte(void *arg)
+{
+	char byte;
+
+	(void)arg;
+	cr_assert_eq(weft_read(ends[0], &byte, 1), 1);
+	return 0;
+}
+
+static int find_it_in_flight(void *arg)
+{
+	struct weft_metrics metrics = { .size = sizeof(metrics) };
+
+	(void)arg;
+	cr_assert_eq(weft_runtime_metrics(weft_runtime_current(), &metrics), 0);
+	cr_assert_eq(metrics.io_inflight, 2, "%d reads", (int)metrics.io_inflight);
+	cr_assert_eq(write(ends[1], "ab", 2), 2);
+	return 0;
+}
+
+static int input_in_turn(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_TURN);
+	cr_assert_eq(pipe(ends), 0);
+	members_run(3, (const weft_fn[]){ read_byte, read_byte, find_it_in_flight });
+	close(ends[0]);
+	close(ends[1]);
+	return 0;
+}
+
+Test(order, turn_passes_on_when_the_kernel_has_the_operation)
+{
+	run_on_1_2_4(input_in_turn);
+}
+
+static struct weft_mutex mutex;
+
+static int lock_after_b(void *arg)
+{
+	(void)arg;
+	cr_assert_eq(weft_mutex_lock(&mutex), 0, "B unlocked it before A could hear C's cancel");
+	cr_assert_eq(weft_checkpoint(), -ECANCELED);
+	weft_mutex_unlock(&mutex);
+	return 0;
+}
+
+static int cancel_the_waiter(void *arg)
+{
+	(void)arg;
+	weft_cancel(members[1]);
+	weft_checkpoint();
+	return 0;
+}
+
+static int unlock_for_b(void *arg)
+{
+	(void)arg;
+	cr_assert_eq(weft_mutex_trylock(&mutex), 0);
+	weft_checkpoint();
+	return weft_mutex_unlock(&mutex);
+}
+
+/* B locks; A waits for it; C cancels A; in the next round B unlocks, and A's turn comes. */
+static int heard_in_turn(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_TURN);
+	memset(&mutex, 0, sizeof(mutex));
+	members_run(3, (const weft_fn[]){ unlock_for_b, lock_after_b, cancel_the_waiter });
+	return 0;
+}
+
+Test(order, turn_a_cancel_is_heard_in_the_cancelled_ones_turn)
+{
+	for (int i = 0; i < REPEATS; i++)
+		run_on_1_2_4(heard_in_turn);
+}
+
+/* What a member leaves behind is dropped while it has the token still. */
+static int ended_alone;
+
+static void drop_slowly(void *value)
+{
+	(void)value;
+	cr_assert_eq(inside, 1, "another member ran before this one was over");
+	weft_sleep(WEFT_MS(1));
+	cr_assert_eq(inside--, 1);
+	ended_alone++;
+}
+
+static int publish_and_end(void *arg)
+{
+	(void)arg;
+	weft_yield();
+	cr_assert_eq(inside++, 0);
+	cr_assert_eq(weft_set_value(&ended_alone, drop_slowly), 0);
+	return 0;
+}
+
+static int drops_in_turn(void *arg)
+{
+	begin(*(int *)arg);
+	ended_alone = 0;
+	for (int i = 0; i < 20; i++)
+		weft_release(weft_order_create_task(order, publish_and_end, NULL));
+	weft_sleep(WEFT_MS(1));
+	cr_assert_eq(weft_join(weft_order_create_task(order, succeed, NULL)), 0);
+	while (__atomic_load_n(&ended_alone, __ATOMIC_ACQUIRE) < 20)
+		weft_sleep(WEFT_MS(1));
+	weft_order_release(order);
+	return 0;
+}
+
+Test(order, what_a_member_published_is_dropped_before_the_next_one_goes_on)
+{
+	static int modes[] = { WEFT_ORDER_CHAIN, WEFT_ORDER_TURN };
+
+	for (int i = 0; i < 2; i++) {
+		for (unsigned workers = 1; workers <= 4; workers *= 2)
+			cr_assert_eq(run_with(workers, drops_in_turn, &modes[i]), 0);
+	}
+}
+
+/* -- TURN: one call is one checkpoint ---------------------------------------------------------- */
+
+static void piece(size_t from, size_t to, void *arg)
+{
+	if (weft_self() != *(struct weft_task **)arg)
+		return; /* a task made for it */
+	cr_assert_eq(inside++, 0, "%zu to %zu while a fellow runs", from, to);
+	weft_checkpoint(); /* part of the call that runs it */
+	cr_assert_eq(--inside, 0);
+}
+
+static int compute_in_pieces(void *arg)
+{
+	struct weft_task *self = weft_self();
+
+	record((int)(intptr_t)arg);
+	cr_assert_eq(weft_parallel_for(64, 1, piece, &self), 0);
+	record((int)(intptr_t)arg);
+	return 0;
+}
+
+static int wait_for_a_child(void *arg)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	record((int)(intptr_t)arg);
+	cr_assert_eq(weft_waitpid(pid, &status, 0), pid);
+	record((int)(intptr_t)arg);
+	return 0;
+}
+
+static int one_call_is_one(void *arg)
+{
+	(void)arg;
+	begin(WEFT_ORDER_TURN);
+	inside = 0;
+	members_run(4, (const weft_fn[]){ compute_in_pieces, record_twice, wait_for_a_child, record_twice });
+	for (int i = 0; i < traced; i++)
+		cr_assert_eq(trace[i], i % 4, "at %d: member %d", i, trace[i]);
+	return 0;
+}
+
+Test(order, turn_a_call_is_one_checkpoint_whatever_it_does)
+{
+	for (int i = 0; i < REPEATS; i++)
+		run_on_1_2_4(one_call_is_one);
+}
+
+/* -- TURN: those that wait for fellows --------------------------------------------------------- */
+
+static int three_segments(void *arg)
+{
+	for (int i = 0; i < 3; i++) {
+		record((int)(intptr_t)arg);
+		weft_checkpoint();
+	}
+	return 0;
+}
+
+static int five_segments(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 5; i++) {
+		record(2);
+		weft_checkpoint();
+	}
+	return 0;
+}
+
+static int race_fellows(void *arg)
+{
+	(void)arg;
+	record(0);
+	cr_assert_eq(weft_race(members + 1, 2), 0, "the first of the ring to end");
+	record(0);
+	return 0;
+}
+
+static int wait_for_first_fellow(void *arg)
+{
+	struct weft_task *tasks[2] = { members[1], members[2] };
+
+	(void)arg;
+	record(0);
+	cr_assert_eq(weft_wait(tasks, 2, WEFT_FIRST_COMPLETED, WEFT_FOREVER), 1);
+	cr_assert_eq(tasks[0], members[1]);
+	record(0);
+	return 0;
+}
+
+static int walk_over_fellows(void *arg)
+{
+	struct weft_as_completed walk;
+
+	(void)arg;
+	record(0);
+	weft_as_completed_begin(&walk, members + 1, 2);
+	cr_assert_eq(weft_as_completed_next(&walk, WEFT_FOREVER), 0);
+	record(0);
+	weft_as_completed_end(&walk);
+	return 0;
+}
+
+static int passed_over_until_the_first(void *arg)
+{
+	/* member 1 ends in its fourth turn; 2 comes before 0 once more */
+	static const int expected[][10] = {
+		{ 0, 1, 2, 1, 2, 1, 2, 2, 2, 0 }, /* and waits for the other's end */
+		{ 0, 1, 2, 1, 2, 1, 2, 2, 0, 2 },
+		{ 0, 1, 2, 1, 2, 1, 2, 2, 0, 2 },
+	};
+	static const weft_fn waits[] = { race_fellows, wait_for_first_fellow, walk_over_fellows };
+
+	(void)arg;
+	for (int i = 0; i < 3; i++) {
+		begin(WEFT_ORDER_TURN);
+		members_run(3, (const weft_fn[]){ waits[i], three_segments, five_segments });
+		cr_assert_eq(traced, 10);
+		cr_assert_arr_eq(trace, expected[i], sizeof(expected[i]));
+	}
+	return 0;
+}
+
+Test(order, turn_passes_over_those_that_wait_for_one_of_several_fellows)
+{
+	for (int i = 0; i < REPEATS; i++)
+		run_on_1_2_4(passed_over_until_the_first);
+}
+
+static int await_for_good(void *arg)
+{
+	(void)arg;
+	record(0);
+	cr_assert_eq(weft_await(members[2]), -ECANCELED);
+	record(0);
+	weft_event_flag_set(&flags[0]);
+	return 0;
+}
+
+static int cancel_and_go_on(void *arg)
+{
+	(void)arg;
+	record(1);
+	weft_checkpoint();
+	record(1);
+	weft_cancel(members[0]);
+	weft_checkpoint();
+	record(1);
+	return 0;
+}
+
+/* The one that is passed over has its next turn as soon as it is cancelled. */
+static int cancelled_while_passed_over(void *arg)
+{
+	static const int expected[] = { 0, 1, 2, 1, 2, 0, 1, 2, 2, 2 };
+
+	(void)arg;
+	begin(WEFT_ORDER_TURN);
+	members_run(3, (const weft_fn[]){ await_for_good, cancel_and_go_on, five_segments });
+	cr_assert_eq(traced, 10);
+	cr_assert_arr_eq(trace, expected, sizeof(expected));
+	return 0;
+}
+
+Test(order, turn_one_that_is_passed_over_can_be_cancelled)
+{
+	for (int i = 0; i < REPEATS; i++)
+		run_on_1_2_4(cancelled_while_passed_over);
 }

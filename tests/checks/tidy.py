@@ -14,7 +14,7 @@ import report
 CODE = ('.c', '.h', '.cpp', '.go', '.rs', '.S', '.sh', '.py', '.map', 'meson.build', '/run')
 PLACE = re.compile(r'(?<![\w.$}])/(?:work|home|root|farm|Users)/\w')
 UNFINISHED = re.compile(r'\b(?:TO' r'DO|FIX' r'ME|X' r'XX|HA' r'CK)\b')
-KINDS = ('unit', 'api', 'stress', 'fault')
+KINDS = ('unit', 'api', 'stress', 'sim', 'fault')
 
 
 def every(pattern, paths):

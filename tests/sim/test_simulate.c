@@ -259,6 +259,29 @@ Test(simulate, steps_max_ends_what_would_not)
 	cr_assert(strstr(reports.text, "waits in weft_yield"), "%s", reports.text);
 }
 
+static int take_no_for_an_answer(void *arg)
+{
+	for (;;)
+		weft_sleep(WEFT_MS(1));
+	return arg != NULL;
+}
+
+static int leave_it_alone(void *arg)
+{
+	return weft_go(take_no_for_an_answer, arg);
+}
+
+Test(simulate, a_task_that_ignores_its_cancel_is_reported_and_left)
+{
+	for (int policy = WEFT_SIM_FIFO; policy <= WEFT_SIM_PCT; policy++) {
+		struct weft_sim sim = SIM(.seed = 1, .policy = policy);
+
+		reports_clear();
+		cr_assert_eq(simulate_once(leave_it_alone, NULL, &sim), -EDEADLK);
+		cr_assert(strstr(reports.text, "did not end although it was cancelled"), "%s", reports.text);
+	}
+}
+
 /* -- traces ------------------------------------------------------------------------------------ */
 
 static char *trace_path(void)

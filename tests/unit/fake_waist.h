@@ -102,7 +102,7 @@ int weft_checkpoint_enter(struct weft_checkpoint *checkpoint)
 }
 
 /* never: no checkpoint of the stand-in asks for it */
-void weft_checkpoint_wait_for_turn(struct weft_stack *stack)
+void weft_checkpoint_end(struct weft_stack *stack)
 {
 	(void)stack;
 }
