@@ -19,7 +19,7 @@ COLOURS = {'raw io_uring': '#8a97a6', 'raw epoll': '#b9c3ce', 'weft': '#1f6feb',
            'serial C': '#8a97a6', 'OpenMP': '#7d5fb2', 'oneTBB': '#b2552d', 'Go': '#0f9b8e',
            'Tokio': '#c98a00', 'Boost.Fiber': '#a23b72', 'uvloop': '#5f8f2f', 'asyncio': '#9ccc65',
            'libuv': '#6d4c41', 'Boost.Asio': '#a23b72', 'nginx': '#0f9b8e',
-           'weft, 2 workers': '#6ea8fe', 'fio': '#c98a00'}
+           'weft, 2 workers': '#6ea8fe', 'fio': '#c98a00', 'hyper': '#c98a00'}
 CURVE_W, CURVE_H, MARGIN, LEGEND = 560, 260, 64, 170
 BAR, GAP, LABEL, PLOT, VALUE = 20, 8, 190, 480, 190
 

@@ -46,6 +46,7 @@ ECHO_PEERS = (
 )
 HTTP_PEERS = (
     ('nginx', os.path.join(HERE, '..', 'peers', 'nginx'), ('--hello',)),
+    ('hyper', 'peers/peer-tokio', ('http',)),
     ('Go', 'peers/peer-go', ('http',)),
 )
 

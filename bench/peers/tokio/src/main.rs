@@ -5,7 +5,7 @@
 //! counted, and the same line of output.
 //!
 //!     peer-tokio QUESTION [--workers N] [--rounds N] [--n N]
-//!     peer-tokio echo [--workers N]
+//!     peer-tokio echo|http [--workers N]
 
 mod messages;
 mod server;
@@ -82,6 +82,7 @@ fn main() {
     let name = arguments[1].as_str();
     match name {
         "echo" => return run(workers, server::echo()),
+        "http" => return run(workers, server::http()),
         "sleepers" => {
             return run(workers, server::sleepers(if n > 0 { n } else { 100_000 }, workers))
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-//! The echo server, and many sleeping tasks.
+//! The echo server, hyper's hello server, and many sleeping tasks.
 
 use crate::{check, print};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -23,6 +23,21 @@ pub async fn echo() {
             }
         });
     }
+}
+
+pub async fn http() {
+    use hyper::service::{make_service_fn, service_fn};
+    use hyper::{header, Body, Response, Server};
+    use std::convert::Infallible;
+
+    let hello = |_| async {
+        let reply = Response::builder().header(header::CONTENT_TYPE, "text/plain");
+        Ok::<_, Infallible>(reply.body(Body::from("Hello, world\n")).unwrap())
+    };
+    let service = make_service_fn(|_| async move { Ok::<_, Infallible>(service_fn(hello)) });
+    let server = Server::bind(&([127, 0, 0, 1], 0).into()).tcp_nodelay(true).serve(service);
+    println!("listening {}", server.local_addr());
+    server.await.unwrap();
 }
 
 /// A field of /proc/self/status, in KiB.
