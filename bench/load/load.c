@@ -316,6 +316,21 @@ static void start_ring(void)
 		give_back(id);
 }
 
+/* The end of the JSON: how many per cent of the requests took at most how long. */
+static void print_distribution(void)
+{
+	static const double percents[] = {0, 1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95,
+		98, 99, 99.5, 99.8, 99.9, 99.95, 99.99, 100};
+	const char *before = "\"cdf\": [";
+
+	for (size_t i = 0; i < sizeof(percents) / sizeof(*percents); i++) {
+		printf("%s[%g, %.1f]", before, percents[i],
+			(double)histogram_percentile(&latency, percents[i]) / 1e3);
+		before = ", ";
+	}
+	puts("]}");
+}
+
 static void report(double seconds, double server_cpu, double own_cpu)
 {
 	static const double percents[] = {50, 99, 99.9};
@@ -327,7 +342,7 @@ static void report(double seconds, double server_cpu, double own_cpu)
 			? "{\"connections\": %u, \"seconds\": %.3f, \"requests\": %llu, "
 			  "\"rps\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
 			  "\"p999_us\": %.1f, \"max_us\": %.1f, \"errors\": %llu, "
-			  "\"server_us_per_request\": %.3f, \"own_cpu\": %.3f}\n"
+			  "\"server_us_per_request\": %.3f, \"own_cpu\": %.3f, "
 			: "%u connections, %.2f s: %llu requests, %.0f/s\n"
 			  "latency us: p50 %.1f  p99 %.1f  p99.9 %.1f  max %.1f\n"
 			  "errors %llu, server CPU %.3f us/request, client CPU %.2f\n",
@@ -335,6 +350,8 @@ static void report(double seconds, double server_cpu, double own_cpu)
 		(double)requests / seconds, us[0], us[1], us[2],
 		(double)latency.max / 1e3, (unsigned long long)errors,
 		requests ? server_cpu * 1e6 / (double)requests : 0.0, own_cpu / seconds);
+	if (options.json)
+		print_distribution();
 }
 
 static void measure(void)

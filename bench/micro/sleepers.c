@@ -124,7 +124,7 @@ int main(int argc, char **argv)
 	struct bench_options options = bench_parse(argc, argv);
 	struct figures f = {.n = affordable(options.n ? options.n : 100000)};
 	struct weft_config config = WEFT_CONFIG_INIT;
-	double touch, ratio;
+	double touch, ratio, each;
 	int rc;
 
 	/* On a virtual machine the host, too, must find memory at first: not our price. */
@@ -139,11 +139,13 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	ratio = f.cpu / touch;
+	each = f.cpu * 1e6 / (double)f.n;
 	if (options.workers == 1)
 		bench_print(
 			"task_unstarted", options.workers, &f.unstarted, 1, "KiB/task");
 	bench_print("sleeper_rss", options.workers, &f.rss, 1, "KiB/task");
 	bench_print("sleeper_tables", options.workers, &f.tables, 1, "KiB/task");
 	bench_print("sleeper_cpu", options.workers, &ratio, 1, "x-fresh-page");
+	bench_print("sleeper_us", options.workers, &each, 1, "us/task");
 	return 0;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""main.py BUILD [--quick] [--only X]: measure, print tables, write the report.
+"""main.py BUILD [--quick] [--only X] [--peers]: measure, print tables, write the report.
 
 bench/run calls it, in a session of its own, once everything is built.
 """
@@ -17,12 +17,16 @@ import cache
 import micro
 import order
 import page
+import peers
 import servers
 import static
 
 MICRO_HEAD = ('micro benchmark', 'workers', 'median', 'min', 'max', 'unit', 'goal')
 SERVER_HEAD = ('server', 'req/s', 'min', 'max', 'x raw', 'CPU us/req', 'p50 us', 'p99 us',
                'p99.9 us', 'client CPU')
+
+PEER_HEAD = ('question', 'w', 'weft', 'min..max', 'unit', 'must reach', 'verdict')
+VERDICT_HEAD = ('server', 'must reach', 'weft', 'verdict')
 
 
 def say(text):
@@ -98,9 +102,29 @@ def server_cells(r):
     name = r['server'] + (f", {r['errors']} errors" if r['errors'] else '')
     return [name, f"{r['rps']['median']:.0f}", f"{r['rps']['min']:.0f}",
             f"{r['rps']['max']:.0f}", f"{r['ratio']['median']:.3f}" if r['ratio'] else '',
-            f"{r['server_us_per_request']['median']:.2f}", f"{r['p50_us']['median']:.0f}",
+            f"{r['server_us_per_request']['median']:.2f}" if r['server_us_per_request']['max'] else '',
+            f"{r['p50_us']['median']:.0f}",
             f"{r['p99_us']['median']:.0f}", f"{r['p999_us']['median']:.0f}",
             f"{r['own_cpu']['median']:.2f}"]
+
+
+def peer_names(rows):
+    """Those who answered any of these questions, in the order of all."""
+    return [p for p in peers.PEERS if any(p in row['peers'] for row in rows)]
+
+
+def peer_cells(row, names):
+    start = [row['name'], str(row['workers'])]
+    if 'failed' in row:
+        return start + ['failed: ' + row['failed']] + [''] * (len(PEER_HEAD) + len(names) - 3)
+    cells = start + [f"{row['weft']['median']:.2f}",
+                     f"{row['weft']['min']:.2f} .. {row['weft']['max']:.2f}", row['unit'],
+                     '' if row['goal'] is None else f"{row['goal']:.4g}", row['verdict']]
+    for who in names:
+        peer = row['peers'].get(who, {})
+        ratio = peer.get('ratio')
+        cells.append('failed' if 'failed' in peer else f"{ratio['median']:.2f}" if ratio else '')
+    return cells
 
 
 def print_table(head, rows):
@@ -112,17 +136,57 @@ def print_table(head, rows):
     sys.stdout.flush()
 
 
+def measure_peers(folder, options, wanted, results, sections):
+    """weft beside the peers, question by question; then how both scale."""
+    results['peers'], results['scaling'] = [], []
+    for group, rows in peers.run_all(folder, options.quick, wanted, len(servers.cpus()), say):
+        hush()
+        names = peer_names(rows)
+        head, cells = [*PEER_HEAD, *names], [peer_cells(r, names) for r in rows]
+        print(f'\n{group}; a peer: its figure as a multiple of weft\'s, above 1 weft takes less')
+        print_table(head, cells)
+        print(''.join(f'  failed: {why}\n' for why in peers.failures(rows)), end='')
+        results['peers'] += rows
+        sections.append(page.peers_section(group, head, cells, rows))
+    judged = [r for r in results['peers'] if r.get('verdict')]
+    if judged:
+        reached = sum(r['verdict'] == 'reached' for r in judged)
+        print(f'\n{reached} of {len(judged)} figures reach what they must')
+    for title, x_title, series in peers.run_scaling(folder, options.quick, wanted, say):
+        hush()
+        print(f'\n{title}, ns each')
+        xs = sorted({x for line in series.values() for x, _ in line})
+        print_table([x_title, *(str(x) for x in xs)],
+                    [[who, *(f'{dict(line)[x]:.1f}' if x in dict(line) else '-' for x in xs)]
+                     for who, line in series.items()])
+        results['scaling'].append({'title': title, 'x': x_title, 'series': series})
+        sections.append(page.scaling_section(title, x_title, series))
+
+
 def measure(options, results, sections):
     def wanted(name):
         return not options.only or options.only in name
 
     folder = os.path.join(options.build, 'bench')
+    if options.peers:
+        measure_peers(folder, options, wanted, results, sections)
+    else:
+        measure_micro(folder, options, wanted, results, sections)
+    measure_order(folder, options, wanted, results, sections)
+    measure_servers(folder, options, wanted, results, sections)
+
+
+def measure_micro(folder, options, wanted, results, sections):
     figures = list(micro.run_all(folder, options.quick, wanted, len(servers.cpus()), say))
     hush()
     if figures:
         results['micro'] = figures
         print_table(list(MICRO_HEAD), [micro_cells(f) for f in figures])
         sections.append(page.micro_section(figures, MICRO_HEAD, micro_cells))
+
+
+def measure_order(folder, options, wanted, results, sections):
+    """What order costs: against tasks without one, so it has no peers."""
     figures, tables = order.run_all(folder, options.quick, wanted, len(servers.cpus()), say)
     hush()
     results.setdefault('micro', []).extend(figures)
@@ -130,14 +194,23 @@ def measure(options, results, sections):
         print(f'\n{name}')
         print_table(head, rows)
         sections.append(f'<h2>{name}</h2>' + page.table(head, rows))
-    results['servers'] = {}
-    for source in (servers, static, cache):
-        for name, rows in source.run_all(folder, options.quick, wanted, say):
+
+
+def measure_servers(folder, options, wanted, results, sections):
+    results['servers'], verdicts = {}, []
+    for source, more in ((servers, {'peers': options.peers}), (static, {}), (cache, {})):
+        for name, rows in source.run_all(folder, options.quick, wanted, say, **more):
+            verdicts += peers.server_verdicts(name, rows)
             hush()
             results['servers'][name] = rows
             print(f'\n{name}')
             print_table(server_head(rows), [server_cells(r) for r in rows])
             sections.append(page.server_section(name, server_head(rows), rows, server_cells))
+    if verdicts:
+        results['server_verdicts'] = verdicts
+        print('\nwhat servers must reach, medians over the rounds')
+        print_table(list(VERDICT_HEAD), verdicts)
+        sections.append('<h2>What servers must reach</h2>' + page.table(VERDICT_HEAD, verdicts))
     wrk = list(servers.run_wrk(folder, options.quick, wanted, say))
     hush()
     if wrk:
@@ -153,6 +226,7 @@ def main():
     parser.add_argument('build')
     parser.add_argument('--quick', action='store_true')
     parser.add_argument('--only', default='')
+    parser.add_argument('--peers', action='store_true')
     options = parser.parse_args()
     # The way out is the ordinary one, so that every server that runs is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

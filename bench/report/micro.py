@@ -20,6 +20,8 @@ PROGRAMS = (
     ('create_join', BOTH, ('--n', '200000')),
     ('create_many', BOTH, ('--n', '200')),
     ('uts', BOTH, ('--rounds', '1')),
+    ('uts_deep', BOTH, ('--rounds', '1')),
+    ('queens', BOTH, ('--n', '10')),
     ('await', BOTH, ('--n', '100000')),
     ('gather', BOTH, ()),
     ('yield', ONE, ('--n', '200000')),
@@ -41,7 +43,8 @@ PROGRAMS = (
 )
 
 # Trees that take long enough not to need five rounds; and ratios of short rounds, which need more.
-ROUNDS = {'uts': '2', 'skynet_chan': '2', 'timers': '2', 'hog': '2', 'chains': '9'}
+ROUNDS = {'uts': '2', 'uts_deep': '2', 'skynet_chan': '2', 'timers': '2', 'hog': '2',
+          'chains': '9'}
 
 # What weft must reach, by the name in the output: one worker, two workers.
 GOALS = {
@@ -65,25 +68,31 @@ FIO_DEPTHS = (1, 32, 128)
 FIO_SIZE = '256M'
 
 
-def run_program(folder, name, workers, arguments):
+def run_command(command, name, workers):
     """The figures of one run: a list of dicts, or one with the reason why there is none."""
-    command = [f'{folder}/micro/micro-{name}', '--workers', str(workers), *arguments]
+    def failed(why):
+        return [{'name': name, 'workers': workers, 'failed': why}]
+
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        return [{'name': name, 'workers': workers, 'failed': f'over {TIMEOUT_S} s'}]
+        return failed(f'over {TIMEOUT_S} s')
     except OSError as error:
-        return [{'name': name, 'workers': workers, 'failed': str(error)}]
+        return failed(str(error))
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ['no message'])[-1]
-        return [{'name': name, 'workers': workers,
-                 'failed': f'status {done.returncode}: {last}'}]
+        return failed(f'status {done.returncode}: {last}')
     figures = []
     for line in done.stdout.splitlines():
         what, count, median, low, high, unit = line.split()
         figures.append({'name': what, 'workers': int(count), 'median': float(median),
                         'min': float(low), 'max': float(high), 'unit': unit})
     return figures
+
+
+def run_program(folder, name, workers, arguments):
+    return run_command([f'{folder}/micro/micro-{name}', '--workers', str(workers), *arguments],
+                       name, workers)
 
 
 def fio_once(folder, depth, seconds):

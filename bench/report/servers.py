@@ -32,6 +32,25 @@ HTTP = (
 SPINNING = (RAW + ', spinning', 'peers/peer-uring-echo', ('--spin', '50'))
 
 
+# With --peers: servers written for other systems, where they are built and installed.
+HERE = os.path.dirname(os.path.abspath(__file__))
+PYTHON = os.path.join(HERE, '..', 'peers', 'asyncio', 'peer.py')
+UVLOOP = '/usr/lib/python3/dist-packages/uvloop'
+ECHO_PEERS = (
+    ('libuv', 'peers/peer-libuv-echo', ()),
+    ('Boost.Asio', 'peers/peer-asio-echo', ()),
+    ('Tokio', 'peers/peer-tokio', ('echo',)),
+    ('Go', 'peers/peer-go', ('echo',)),
+    ('uvloop', PYTHON, ('echo', '--loop', 'uvloop')),
+    ('asyncio', PYTHON, ('echo',)),
+)
+HTTP_PEERS = (
+    ('nginx', os.path.join(HERE, '..', 'peers', 'nginx'), ('--hello',)),
+    ('hyper', 'peers/peer-tokio', ('http',)),
+    ('Go', 'peers/peer-go', ('http',)),
+)
+
+
 def two_workers(servers):
     """weft again, on both processors: it then shares one with the load generator."""
     _, program, _ = servers[-1]
@@ -93,8 +112,9 @@ def drive(folder, server, load, seconds):
     name, program, arguments = server
     try:
         with running(folder, program, arguments, ENVIRONMENT.get(name)) as (process, port):
-            command = [f'{folder}/load/weft-load', '--json', '--port', str(port), '--pid',
-                       str(process.pid), '--cpu', str(cpus()[LOAD_CPU % len(cpus())]),
+            # What nginx's worker process uses is not seen from the one that started it.
+            watched = [] if name == 'nginx' else ['--pid', str(process.pid)]
+            command = [f'{folder}/load/weft-load', '--json', '--port', str(port), *watched, '--cpu', str(cpus()[LOAD_CPU % len(cpus())]),
                        '--seconds', str(seconds), '--warmup', '0.2', *load]
             done = subprocess.run(command, capture_output=True, text=True, timeout=LOAD_S)
             if not done.stdout:
@@ -120,12 +140,23 @@ def summarize(name, runs, raw_runs):
     return {**row, 'ratio': spread(ratios) if ratios else None}
 
 
-def run_all(folder, quick, wanted, say):
+def peers_of(folder, name, quick):
+    """The servers of other systems for a scenario, as far as they are here."""
+    found = ECHO_PEERS if name.startswith('echo') else HTTP_PEERS
+    if 'without io_uring' in name or (quick and '1000' in name):
+        return ()
+    return tuple(p for p in found if os.path.exists(os.path.join(folder, p[1]))
+                 and (p[0] != 'nginx' or shutil.which('nginx'))
+                 and (p[0] != 'uvloop' or os.path.exists(UVLOOP)))
+
+
+def run_all(folder, quick, wanted, say, peers=False):
     """Every scenario wanted, its servers interleaved; yields name and rows."""
-    rounds, seconds = (1, 0.5) if quick else (3, 1.0)
+    rounds, seconds = (1, 0.5) if quick else (5 if peers else 3, 1.0)
     for name, load, servers in SCENARIOS:
         if not wanted(name):
             continue
+        servers += peers_of(folder, name, quick) if peers else ()
         runs = {server[0]: [] for server in servers}
         for number in range(rounds):
             say(f'{name}, round {number + 1} of {rounds}')

@@ -11,7 +11,7 @@ import re
 
 import report
 
-CODE = ('.c', '.h', '.S', '.sh', '.py', '.map', 'meson.build', '/run')
+CODE = ('.c', '.h', '.cpp', '.go', '.rs', '.S', '.sh', '.py', '.map', 'meson.build', '/run')
 PLACE = re.compile(r'(?<![\w.$}])/(?:work|home|root|farm|Users)/\w')
 UNFINISHED = re.compile(r'\b(?:TO' r'DO|FIX' r'ME|X' r'XX|HA' r'CK)\b')
 KINDS = ('unit', 'api', 'stress', 'sim', 'fault')
