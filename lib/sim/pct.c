@@ -13,8 +13,8 @@ enum {
 	DEPTH_MOST = 64,
 	FALLEN = 128,          /* remembered at a time; the oldest rises again */
 	POLLS = 512,           /* chosen so often in a row, it polls */
-	RANGE_SHIFT_LEAST = 4, /* change points lie among the first 2^4 to 2^14 steps */
-	RANGE_SHIFTS = 11,
+	RANGE_SHIFT_LEAST = 3, /* change points lie among the first 2^3 to 2^12 steps */
+	RANGE_SHIFTS = 10,
 };
 
 struct weft_sim_pct {

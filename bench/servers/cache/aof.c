@@ -325,6 +325,7 @@ int aof_stop(struct aof *aof)
 	if (synced < 0)
 		complain("sync", synced);
 	weft_close(aof->fd);
+	buffer_finish(&aof->filling);
 	if (rc == 0 && atomic_load(&aof->lost))
 		rc = -EIO;
 	return rc < 0 ? rc : synced;
