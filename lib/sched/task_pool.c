@@ -28,7 +28,7 @@ static struct weft_task_slab *map_aligned(void)
 	size_t before;
 
 	if (!base || !((uintptr_t)base & mask))
-		return (struct weft_task_slab *)base;
+		return (void *)base;
 	weft_sys_unmap(base, WEFT_TASK_SLAB_BYTES);
 	base = weft_sys_map(2 * WEFT_TASK_SLAB_BYTES);
 	if (!base)
@@ -37,7 +37,7 @@ static struct weft_task_slab *map_aligned(void)
 	if (before)
 		weft_sys_unmap(base, before);
 	weft_sys_unmap(base + before + WEFT_TASK_SLAB_BYTES, WEFT_TASK_SLAB_BYTES - before);
-	return (struct weft_task_slab *)(base + before);
+	return (void *)(base + before);
 }
 
 /*

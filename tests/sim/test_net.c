@@ -384,7 +384,7 @@ static int fill(void *arg)
 	reader = weft_create_task(read_it_all, &pair.ends[1]);
 	cr_assert_eq(
 		weft_send_full(pair.ends[0], data + full, sizeof(data) - full, 0, NULL),
-		sizeof(data) - full);
+		(ssize_t)(sizeof(data) - full));
 	weft_shutdown(pair.ends[0], SHUT_WR);
 	cr_assert_eq(weft_join(reader), sizeof(data));
 	close_pair(&pair);
