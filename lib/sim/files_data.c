@@ -284,7 +284,7 @@ static int numbers_end(void)
 
 void weft_sim_files_close_left_open(struct weft_sim_files *files)
 {
-	int end = numbers_end();
+	int end = files->tree.in_memory ? numbers_end() : 0;
 
 	for (int fd = 0; fd < end; fd++)
 		close_left_open(files, fd);

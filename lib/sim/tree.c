@@ -216,6 +216,8 @@ void weft_sim_node_identify(
 	node->ino = ino;
 	node->identified = true;
 	weft_list_push_tail(bucket_of_inode(tree, dev, ino), &node->by_inode);
+	if (!node->real)
+		tree->in_memory = true;
 }
 
 struct weft_sim_node *weft_sim_node_behind(struct weft_sim_tree *tree, int fd)
@@ -223,7 +225,7 @@ struct weft_sim_node *weft_sim_node_behind(struct weft_sim_tree *tree, int fd)
 	struct weft_sim_node *node;
 	struct stat about;
 
-	if (fd < 0 || fstat(fd, &about) < 0)
+	if (fd < 0 || !tree->in_memory || fstat(fd, &about) < 0)
 		return NULL;
 	node = weft_sim_node_known(tree, about.st_dev, about.st_ino);
 	return node && !node->real ? node : NULL;

@@ -64,6 +64,7 @@ struct weft_sim_tree {
 	struct weft_list names[WEFT_SIM_NAME_BUCKETS];
 	struct weft_list inodes[WEFT_SIM_INODE_BUCKETS];
 	uint64_t numbers;
+	bool in_memory; /* some identified node is: else no descriptor leads to one */
 };
 
 /* 0 or -ENOMEM. */
