@@ -72,7 +72,7 @@ static size_t candidates(const struct weft_queue *queue)
 	       may_take_yielded(queue);
 }
 
-/* Walks over them; pick returns the one with that place, or collects all of them. */
+/* All of them, in that order; room for 2 * WINDOW + 1. */
 static void collect(struct weft_queue *queue, struct candidate *all)
 {
 	struct weft_stack *stack = queue->ready.head;
