@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """count.py LOG...: add up the test cases in meson's testlog.json files.
 
-Prints the programs that failed, what was skipped, and last `N passed, N failed`; exits 1
+Prints the programs that failed and what they said of it, what was skipped, and last `N passed, N failed`; exits 1
 on a failure, and when nothing ran.
 Criterion and our own runner say how many cases they ran; a program that says nothing is
 one case. A program that failed without naming a failed case (a crash of the runner, a
@@ -14,6 +14,7 @@ import sys
 
 CRITERION = re.compile(r'Tested: (\d+) \| Passing: (\d+) \| Failing: (\d+) \| Crashing: (\d+)')
 OURS = re.compile(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$', re.M)
+SAID = re.compile(r'^(\[FAIL\]|.*Assertion failed|.*\.c:\d+: |SUMMARY: |==\d+==ERROR)')
 COLOUR = re.compile(r'\x1b\[[0-9;]*m')
 
 
@@ -41,6 +42,13 @@ def cases(test):
     return passed, failed, skipped
 
 
+def what_failed(test):
+    """The lines of its output that say what was wrong; the last ones if none does."""
+    text = COLOUR.sub('', test.get('stdout', '') + '\n' + test.get('stderr', ''))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return [line for line in lines if SAID.match(line)][:6] or lines[-6:]
+
+
 def main(logs):
     total = [0, 0, 0]
     for log in logs:
@@ -56,6 +64,8 @@ def main(logs):
             counts = cases(test)
             if counts[1]:
                 print(f"FAILED {build}: {test['name']}: {test['result']}, {counts[1]} case(s)")
+                for line in what_failed(test):
+                    print(f'    {line[:300]}')
             total = [a + b for a, b in zip(total, counts)]
     if total[2]:
         print(f'{total[2]} skipped')
