@@ -98,6 +98,13 @@ int weft_await(struct weft_task *task)
 		return rc;
 	if (weft_task_done(task))
 		return status_seen(task);
+	if (weft_task_start_ahead(task)) {
+		if (weft_task_done(task))
+			return status_seen(task);
+		rc = weft_pending();
+		if (rc < 0)
+			return rc;
+	}
 	rc = begin(&awaiter, task);
 	if (rc > 0)
 		rc = wait_for_end(&awaiter, task, WEFT_FOREVER);

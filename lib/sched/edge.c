@@ -100,7 +100,7 @@ void weft_task_end_after(struct weft_task *task)
 {
 	unsigned spins = 0;
 
-	weft_store_seq_cst(&task->stack, NULL); /* AF2 */
+	weft_store_seq_cst(&task->stack, NULL);                /* AF2 */
 	while (weft_unlikely(weft_load_seq_cst(&walkers) > 0)) /* AF2: a few hops each */
 		weft_spin_wait(spins++);
 }
@@ -190,32 +190,52 @@ static uint64_t walk_from(struct walk *walk, struct weft_task *task, uint64_t wa
 /* 0: the waits from task on do not lead to self. Else they do, and the number stands for the way. */
 static uint64_t way_to(struct weft_task *task, const struct weft_stack *self)
 {
-	struct walk walk = { .self = self, .hops = HOPS_MAX };
+	struct walk walk = {.self = self, .hops = HOPS_MAX};
 
 	return walk_from(&walk, task, 1);
 }
 
-static void publish(struct weft_stack *stack, uintptr_t edge)
+static void set_edge(struct weft_stack *stack, uintptr_t edge)
 {
 	weft_store_release(
 		&stack->edge_sequence, weft_load_relaxed(&stack->edge_sequence) + 1);
 	weft_store_relaxed(&stack->edge_waiter, stack->frame->task);
 	weft_store_release(&stack->edge, edge); /* ED1 */
-	weft_fence_seq_cst();
 }
 
+static void publish(struct weft_stack *stack, uintptr_t edge)
+{
+	set_edge(stack, edge);
+	weft_fence_seq_cst(); /* ED1 */
+}
+
+/* Nobody but the waiter changes an edge to a task; walkers pin one to a lock. */
 static void retract(struct weft_stack *stack)
 {
 	uintptr_t edge = weft_load_relaxed(&stack->edge) & ~EDGE_PINNED;
 
 	if (!edge)
 		return;
-	while (!weft_cas_acquire(&stack->edge, &edge, 0)) { /* ED2 */
-		edge &= ~EDGE_PINNED;
-		weft_cpu_relax();
+	if (!(edge & EDGE_LOCK)) {
+		weft_store_release(&stack->edge, 0);
+	} else {
+		while (!weft_cas_acquire(&stack->edge, &edge, 0)) { /* ED2 */
+			edge &= ~EDGE_PINNED;
+			weft_cpu_relax();
+		}
 	}
 	weft_store_release(
 		&stack->edge_sequence, weft_load_relaxed(&stack->edge_sequence) + 1);
+}
+
+void weft_wait_edge_note(struct weft_stack *stack, struct weft_task *task)
+{
+	set_edge(stack, (uintptr_t)task);
+}
+
+void weft_wait_edge_drop(struct weft_stack *stack)
+{
+	retract(stack);
 }
 
 static int look_for_cycle(struct weft_stack *stack, uintptr_t edge)
@@ -277,7 +297,9 @@ int weft_wait_edge_enter_lock(const _Atomic(uintptr_t) *owner_word)
 {
 	struct weft_worker *worker = weft_worker_current();
 
-	return worker && worker->stack->frame ? enter(worker->stack, (uintptr_t)owner_word | EDGE_LOCK) : 0;
+	return worker && worker->stack->frame
+		       ? enter(worker->stack, (uintptr_t)owner_word | EDGE_LOCK)
+		       : 0;
 }
 
 int weft_wait_edge_check(struct weft_task *task)

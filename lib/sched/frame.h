@@ -119,6 +119,13 @@ void weft_stack_unstage(struct weft_stack *stack);
 /* After scopes have changed: which is the next to fire. now: the present if the caller knows it, or 0. */
 void weft_stack_scopes_changed(struct weft_stack *stack, weft_ns now);
 
+/*
+ * edge.c: whoever runs on this stack waits for a task that has not started: no walk and no fence, since a cycle
+ * can only be closed by that task's own wait, later. And it has ceased to.
+ */
+void weft_wait_edge_note(struct weft_stack *stack, struct weft_task *task);
+void weft_wait_edge_drop(struct weft_stack *stack);
+
 /* edge.c, for a report: the task that the stack waits for to end or unlock, NULL if none. */
 struct weft_task *weft_wait_edge_target(struct weft_stack *stack);
 

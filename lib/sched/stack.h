@@ -66,6 +66,7 @@ struct weft_stack {
 	uint8_t call;              /* of a member whose every checkpoint counts: below */
 	struct weft_task *const *awaited; /* fellows in the order that the member waits for */
 	size_t awaited_count;
+	struct weft_stack *caller; /* to go on when the task here has ended: weft_task_start_ahead */
 	struct weft_task *staged;  /* created into an order, and not told to it yet: newest first */
 	struct weft_timer timer;
 	struct weft_worker *timer_home; /* whose wheel the timer is armed on */

@@ -236,6 +236,13 @@ struct weft_owner;
 bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool next_only);
 
 /*
+ * For an onlooker: start the task at once, on a stack of its own, if it is the very task that the loop would
+ * run next, and wait for its end. True: it has ended, or the caller was woken for another reason and has to look
+ * what that is; it watches nothing.
+ */
+bool weft_task_start_ahead(struct weft_task *task);
+
+/*
  * What the owner's calls (join, gather, group_join, race, wait_for) do when their caller is
  * cancelled or timed out while it waits for what it owns: on_pending runs once, with the pending
  * code, on the owner's own stack, maybe under a hosted child's call.

@@ -188,6 +188,72 @@ static void switch_to(struct weft_worker *worker, struct weft_stack *to, enum we
 	finish_switch(weft_worker_current());
 }
 
+/* -- started ahead ----------------------------------------------------------------------------- */
+
+/*
+ * The task has ended for which the caller waits: parked like anybody, so that a cancel finds it, but watching
+ * nothing. A cancel may have woken it before; if it now waits for something else, that is one look in vain.
+ * Back to it at once, unless others are ready.
+ */
+static void return_to_caller(struct weft_worker *worker, struct weft_stack *self)
+{
+	struct weft_stack *caller = self->caller;
+	uint32_t parked = WEFT_PARKER_PARKED;
+
+	self->caller = NULL;
+	if (!weft_cas_acq_rel(&caller->parker.state, &parked, WEFT_PARKER_RUNNING)) /* PK1 */
+		return;
+	if (weft_likely(!worker->queue.ready.head && !worker->queue.yielded.head &&
+		    caller->pins == 0 && !caller->gate))
+		switch_to(worker, caller, WEFT_AFTER_POOL);
+	else if (weft_gate_passed(caller))
+		weft_gate_resume(caller);
+}
+
+/* No deadline, no order, no simulation: nothing that wants to know of every wait. */
+static bool may_call(const struct weft_worker *worker, const struct weft_stack *self)
+{
+	return self->frame && !self->frame->plain && !self->gate && !self->staged &&
+	       self->deadline == WEFT_FOREVER && !worker->schedule;
+}
+
+static bool is_next(struct weft_worker *worker, struct weft_task *task)
+{
+	return weft_load_acquire(&task->kind) == weft_task_plain_kind() && /* TK4 */
+	       weft_load_relaxed(&task->home) == worker &&
+	       weft_queue_next_task(&worker->queue) == task &&
+	       !worker->queue.ready.head && !worker->queue.yielded.head &&
+	       worker->steps + 1 < WEFT_STEPS_PER_SERVICE;
+}
+
+bool weft_task_start_ahead(struct weft_task *task)
+{
+	struct weft_worker *worker = weft_worker_current();
+	struct weft_stack *self, *stack;
+
+	if (!worker || !may_call(worker, worker->stack))
+		return false;
+	self = worker->stack;
+	weft_worker_enter_user(worker);
+	stack = is_next(worker, task) ? pool_get(worker) : NULL;
+	if (!stack) {
+		weft_worker_leave(worker, false);
+		return false;
+	}
+	weft_queue_remove(&worker->queue, task);
+	worker->handed = task;
+	stack->caller = self;
+	weft_wait_edge_note(self, task);
+	switch_to(worker, stack, WEFT_AFTER_PARK);
+	weft_wait_edge_drop(self);
+	worker = weft_worker_current();
+	weft_worker_count_turn(worker);
+	self->budget = self->full_budget;
+	weft_queue_new_batch(&worker->queue);
+	weft_worker_leave(worker, false);
+	return true;
+}
+
 void weft_worker_suspend(struct weft_worker *worker, enum weft_after after)
 {
 	struct weft_stack *self = worker->stack;
@@ -284,6 +350,8 @@ static void loop(struct weft_stack *self)
 		task = take_task(worker);
 		if (task) {
 			start(worker, self, task);
+			if (weft_unlikely(self->caller != NULL))
+				return_to_caller(weft_worker_current(), self);
 			continue;
 		}
 		stack = worker->schedule ? NULL : weft_queue_pop_stack(&worker->queue);
