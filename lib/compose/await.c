@@ -158,7 +158,7 @@ int weft_join_waiting(struct weft_task *task)
 	weft_checkpoint_finishing(&checkpoint);
 	if (!weft_task_done(task)) {
 		weft_owner_look(&owner.owner);
-		if (!weft_task_run_here(task, &owner.owner, false))
+		if (!weft_task_run_here(task, &owner.owner))
 			rc = wait_as_owner(&owner);
 	}
 	if (rc < 0 && task == weft_self())

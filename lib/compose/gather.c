@@ -7,8 +7,9 @@
  * hosting another one at that moment.
  *
  * Life: on the caller's stack. `left` counts members whose completer has not finished here, plus one for
- *       the caller while it registers; the completer that brings it to zero sets `over` as its last
- *       touch.
+ *       the caller until it waits; the completer that brings it to zero sets `over` as its last touch.
+ *       Members that ended on the caller's own stack until then, and those that tell nobody, are counted
+ *       in `settled`, which is the caller's, and taken off at once.
  */
 #include <weft/compose.h>
 #include <weft/task.h>
@@ -33,6 +34,8 @@ struct gather {
 	size_t n;
 	unsigned flags;
 	struct extra *extras;
+	size_t settled;
+	bool waiting;       /* the caller's own count is gone */
 	_Atomic(int) first; /* the first failure to happen */
 	_Atomic(size_t) left;
 	_Atomic(uint32_t) over; /* GA1: release by the last completer, acquire by the caller */
@@ -59,14 +62,29 @@ static bool note_failure(struct gather *gather, int status)
 		!(gather->flags & WEFT_GATHER_ALL);
 }
 
+/* By a completer; by the caller itself, while it hosts the member. */
 static void settle(struct gather *gather)
 {
 	struct weft_parker *parker = gather->parker;
 
+	if (weft_parker_self() == parker && !gather->waiting) {
+		gather->settled++;
+		return;
+	}
 	if (weft_sub_acq_rel(&gather->left, 1) != 1)
 		return;
 	weft_store_release(&gather->over, 1); /* GA1 */
 	weft_unpark(parker);
+}
+
+/* By the caller, about to wait. */
+static void settle_own(struct gather *gather)
+{
+	size_t own = gather->settled + 1;
+
+	gather->waiting = true;
+	if (weft_sub_acq_rel(&gather->left, own) == own)
+		weft_store_release(&gather->over, 1); /* GA1 */
 }
 
 static void one_ended(
@@ -88,36 +106,43 @@ static int watch_extra(struct gather *gather, struct weft_task *task)
 		return -ENOMEM;
 	extra->next = gather->extras;
 	gather->extras = extra;
-	weft_add_acq_rel(&gather->left, 1);
 	if (!weft_task_watch(task, &extra->watch, &gather->watcher)) {
 		note_failure(gather, task->status);
-		settle(gather);
+		gather->settled++;
 	}
 	return 0;
 }
 
 static int watch(struct gather *gather, struct weft_task *task)
 {
+	enum weft_own_result told = WEFT_OWN_ENDED;
+
 	/* Before its owner is asked: an earlier gather's at this very address may still be named there. */
-	if (weft_task_done(task)) {
-		note_failure(gather, task->status);
-		return 0;
+	if (!weft_task_done(task)) {
+		if (weft_load_relaxed(&task->own.watcher) == &gather->watcher) {
+			gather->settled++; /* the same task again */
+			return 0;
+		}
+		told = weft_task_own(task, &gather->watcher);
 	}
-	if (weft_load_relaxed(&task->own.watcher) == &gather->watcher)
-		return 0; /* the same task again */
-	weft_add_relaxed(&gather->left, 1);
-	switch (weft_task_own(task, &gather->watcher)) {
-	case WEFT_OWN_WATCHING:
-		return 0;
-	case WEFT_OWN_ENDED:
-		note_failure(gather, task->status);
-		weft_sub_acq_rel(&gather->left, 1);
-		return 0;
-	case WEFT_OWN_TAKEN:
-		weft_sub_acq_rel(&gather->left, 1);
+	if (told == WEFT_OWN_TAKEN)
 		return watch_extra(gather, task);
+	if (told == WEFT_OWN_ENDED) {
+		note_failure(gather, task->status);
+		gather->settled++;
 	}
 	return 0;
+}
+
+/* How many of the tasks will tell, or have ended; there was no memory for the next. */
+static size_t watch_all(struct gather *gather)
+{
+	size_t watched = weft_task_own_private(gather->tasks, gather->n, &gather->watcher);
+
+	while (watched < gather->n && watch(gather, gather->tasks[watched]) == 0)
+		watched++;
+	gather->settled += gather->n - watched;
+	return watched;
 }
 
 static int result(const struct gather *gather, int *statuses)
@@ -162,9 +187,9 @@ int weft_gather(struct weft_task *const *tasks, size_t n, int *statuses, unsigne
 		.tasks = tasks,
 		.n = n,
 		.flags = flags,
-		.left = 1,
+		.left = n + 1,
 	};
-	size_t watched = 0;
+	size_t watched;
 	int rc;
 
 	if ((!tasks && n > 0) || (flags & ~(unsigned)WEFT_GATHER_ALL))
@@ -178,13 +203,12 @@ int weft_gather(struct weft_task *const *tasks, size_t n, int *statuses, unsigne
 	if (!gather.parker)
 		return -ENOMEM;
 	weft_checkpoint_finishing(&checkpoint);
-	while (watched < n && watch(&gather, tasks[watched]) == 0)
-		watched++;
+	watched = watch_all(&gather);
 	if (gather.first && !(flags & WEFT_GATHER_ALL))
 		cancel_all(&gather);
 	weft_owner_look(&gather.owner);
 	weft_owner_run_here(&gather.owner, &gather.watcher);
-	settle(&gather); /* registered: the caller's own count */
+	settle_own(&gather);
 	weft_wait_for_fellows(tasks, n);
 	weft_owner_wait(&gather.owner, &gather.over);
 	wait_for_the_rest(&gather, watched);

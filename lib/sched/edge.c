@@ -325,11 +325,28 @@ void weft_wait_edge_leave(void)
 		retract(worker->stack);
 }
 
+/* It waits for nobody: it has not started, and no order holds it back. */
+static inline bool waits_for_nobody(const struct weft_task *task)
+{
+	return !weft_load_acquire(&((struct weft_task *)task)->stack) &&
+		!(task->flags & WEFT_TASK_ORDERED);
+}
+
 int weft_wait_edge_check_all(struct weft_task *const *tasks, size_t n)
 {
-	int rc = 0;
+	const struct weft_frame *frame = weft_frame_current();
+	const struct weft_task *self = frame ? frame->task : NULL;
 
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = tasks[i] ? weft_wait_edge_check(tasks[i]) : -EINVAL;
-	return rc;
+	for (size_t i = 0; i < n; i++) {
+		int rc;
+
+		if (weft_unlikely(!tasks[i]))
+			return -EINVAL;
+		if (waits_for_nobody(tasks[i]) && tasks[i] != self)
+			continue;
+		rc = weft_wait_edge_check(tasks[i]);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
 }

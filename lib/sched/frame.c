@@ -510,17 +510,3 @@ void weft_owner_wait(struct weft_owner *owner, _Atomic(uint32_t) *flag)
 		weft_park(WEFT_FOREVER);
 	}
 }
-
-void weft_owner_run_here(struct weft_owner *owner, struct weft_watcher *watcher)
-{
-	for (;;) {
-		struct weft_task *task = weft_task_next_here();
-
-		if (!task || weft_load_relaxed(&task->own.watcher) != watcher)
-			return;
-		weft_checkpoint_finishing(NULL);
-		weft_owner_look(owner);
-		if (!weft_task_run_here(task, owner, true))
-			return;
-	}
-}

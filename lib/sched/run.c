@@ -141,17 +141,15 @@ static inline bool is_own_private(const struct weft_task *task, const struct wef
 		weft_load_relaxed(&((struct weft_task *)task)->home) == worker;
 }
 
-static bool take_from_queue(struct weft_worker *worker, struct weft_task *task, bool next_only)
+static bool take_from_queue(struct weft_worker *worker, struct weft_task *task)
 {
 	uint8_t claim = weft_load_relaxed(&task->claim);
 
 	if (is_own_private(task, worker)) {
-		if (next_only && weft_queue_next_task(&worker->queue) != task)
-			return false;
 		weft_queue_remove(&worker->queue, task);
 		return true;
 	}
-	if (claim == WEFT_CLAIM_PUBLISHED && !next_only)
+	if (claim == WEFT_CLAIM_PUBLISHED)
 		return weft_cas_acq_rel(&task->claim, &claim, WEFT_CLAIM_STARTED); /* TK2 */
 	return false;
 }
@@ -316,11 +314,34 @@ int weft_join(struct weft_task *task)
 	return status;
 }
 
-bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool next_only)
+static bool may_host(struct weft_worker *worker, struct weft_stack *stack, struct weft_task *task)
+{
+	return stack->frame && !stack->frame->plain && !weft_gate_strict(stack) && fits(stack, task) &&
+		(weft_likely(!worker->schedule) ||
+			worker->schedule->in_place(worker->backend_state, task));
+}
+
+/* Inside; outside afterwards. The task, which is on no list, has then ended. */
+static inline void run_hosted(struct weft_worker *worker, struct weft_stack *stack,
+	struct weft_task *task, struct weft_owner *owner)
+{
+	bool had_news = weft_stack_has_news(stack);
+	uint32_t seen = stack->seen;
+	int status;
+
+	if (!is_sole(task) || (weft_load_relaxed(&task->word) & WEFT_WORD_CANCEL))
+		weft_stack_force_look(stack); /* a cancel may have come before it had a stack */
+	worker = host(worker, stack, task, owner, &status);
+	if (!had_news && !owner->code && stack->seen == seen - 1 &&
+		weft_load_relaxed(&stack->epoch) == seen)
+		stack->seen = seen; /* it never looked, and nothing came for anybody else */
+	end_hosted(worker, task, status);
+}
+
+bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner)
 {
 	struct weft_worker *worker = weft_worker_current();
 	struct weft_stack *stack;
-	int status;
 
 	if (weft_load_acquire(&task->claim) > WEFT_CLAIM_PUBLISHED || !worker) /* TK4 */
 		return false;
@@ -328,16 +349,49 @@ bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool n
 		return false;
 	stack = worker->stack;
 	weft_worker_enter_user(worker);
-	if (!stack->frame || stack->frame->plain || weft_gate_strict(stack) || !fits(stack, task) ||
-		(weft_unlikely(worker->schedule != NULL) &&
-			!worker->schedule->in_place(worker->backend_state, task)) ||
-		!take_from_queue(worker, task, next_only)) {
+	if (!may_host(worker, stack, task) || !take_from_queue(worker, task)) {
 		weft_worker_leave(worker, false);
 		return false;
 	}
-	if (!is_sole(task) || (weft_load_relaxed(&task->word) & WEFT_WORD_CANCEL))
-		weft_stack_force_look(stack); /* a cancel may have come before it had a stack */
-	worker = host(worker, stack, task, owner, &status);
-	end_hosted(worker, task, status);
+	run_hosted(worker, stack, task, owner);
 	return true;
+}
+
+/* Inside. The task that the loop would start next, if watcher owns it and it may run here; NULL: neither. */
+static inline struct weft_task *next_owned(
+	struct weft_worker *worker, struct weft_stack *stack, struct weft_watcher *watcher)
+{
+	struct weft_task *task = weft_queue_next_task(&worker->queue);
+
+	if (!task || weft_load_relaxed(&task->own.watcher) != watcher ||
+		!may_host(worker, stack, task))
+		return NULL;
+	return task;
+}
+
+void weft_owner_run_here(struct weft_owner *owner, struct weft_watcher *watcher)
+{
+	for (;;) {
+		struct weft_worker *worker = weft_worker_current();
+		struct weft_task *task;
+
+		if (!worker)
+			return;
+		weft_worker_enter_user(worker);
+		task = next_owned(worker, worker->stack, watcher);
+		if (task && weft_unlikely(!undisturbed(worker->stack))) {
+			weft_worker_leave(worker, false);
+			weft_checkpoint_finishing(NULL);
+			weft_owner_look(owner);
+			worker = weft_worker_current(); /* it may have given way */
+			weft_worker_enter_user(worker);
+			task = next_owned(worker, worker->stack, watcher);
+		}
+		if (!task) {
+			weft_worker_leave(worker, false);
+			return;
+		}
+		weft_queue_remove(&worker->queue, task);
+		run_hosted(worker, worker->stack, task, owner);
+	}
 }

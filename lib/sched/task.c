@@ -264,28 +264,38 @@ bool weft_task_unwatch(struct weft_task *task, struct weft_watch *watch)
 	return found;
 }
 
-/* On the caller's private list with no handle but the caller's: nobody else can look. */
-static bool own_in_private(struct weft_task *task, struct weft_watcher *watcher)
+/* Inside. On the worker's private list with no handle but the caller's: nobody else can look. */
+static inline bool own_if_private(
+	struct weft_worker *worker, struct weft_task *task, struct weft_watcher *watcher)
 {
-	struct weft_worker *worker = weft_worker_current();
-	uint64_t word;
-	bool is_private;
+	uint64_t word = weft_load_relaxed(&task->word);
 
-	if (!worker)
+	if (weft_load_acquire(&task->claim) != WEFT_CLAIM_PRIVATE || /* TK4 */
+		weft_load_relaxed(&task->home) != worker || WEFT_WORD_REFS(word) != 2 ||
+		weft_load_relaxed(&task->own.watcher) ||
+		(word & (WEFT_WORD_LOCK | WEFT_WORD_DONE)))
 		return false;
-	weft_worker_enter_user(worker);
-	word = weft_load_relaxed(&task->word);
-	is_private = weft_load_acquire(&task->claim) == WEFT_CLAIM_PRIVATE && /* TK4 */
-		weft_load_relaxed(&task->home) == worker && WEFT_WORD_REFS(word) == 2 &&
-		!weft_load_relaxed(&task->own.watcher) &&
-		!(word & (WEFT_WORD_LOCK | WEFT_WORD_DONE));
-	if (is_private) {
-		weft_store_relaxed(&task->own.watcher, watcher);
-		task->flags |= WEFT_TASK_SHARED;
-		weft_store_relaxed(&task->word, word | WEFT_WORD_OWNED);
+	weft_store_relaxed(&task->own.watcher, watcher);
+	task->flags |= WEFT_TASK_SHARED;
+	weft_store_relaxed(&task->word, word | WEFT_WORD_OWNED);
+	return true;
+}
+
+size_t weft_task_own_private(
+	struct weft_task *const *tasks, size_t n, struct weft_watcher *watcher)
+{
+	enum { AT_A_TIME = 64 }; /* then the monitor may come in */
+	struct weft_worker *worker = weft_worker_current();
+	size_t owned = 0, until = 0;
+
+	while (worker && owned == until && until < n) {
+		until = n - owned < AT_A_TIME ? n : owned + AT_A_TIME;
+		weft_worker_enter_user(worker);
+		while (owned < until && own_if_private(worker, tasks[owned], watcher))
+			owned++;
+		weft_worker_leave(worker, false);
 	}
-	weft_worker_leave(worker, false);
-	return is_private;
+	return owned;
 }
 
 enum weft_own_result weft_task_own(struct weft_task *task, struct weft_watcher *watcher)
@@ -294,7 +304,7 @@ enum weft_own_result weft_task_own(struct weft_task *task, struct weft_watcher *
 
 	if (weft_task_done(task))
 		return WEFT_OWN_ENDED;
-	if (own_in_private(task, watcher))
+	if (weft_task_own_private(&task, 1, watcher))
 		return WEFT_OWN_WATCHING;
 	lock_word(task);
 	if (weft_load_acquire(&task->word) & WEFT_WORD_DONE) {
@@ -307,19 +317,6 @@ enum weft_own_result weft_task_own(struct weft_task *task, struct weft_watcher *
 	}
 	unlock_word(task);
 	return result;
-}
-
-struct weft_task *weft_task_next_here(void)
-{
-	struct weft_worker *worker = weft_worker_current();
-	struct weft_task *task;
-
-	if (!worker)
-		return NULL;
-	weft_worker_enter_user(worker);
-	task = weft_queue_next_task(&worker->queue);
-	weft_worker_leave(worker, false);
-	return task;
 }
 
 int weft_task_cancel(struct weft_task *task)

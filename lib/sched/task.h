@@ -219,8 +219,9 @@ bool weft_task_unwatch(struct weft_task *task, struct weft_watch *watch);
  */
 enum weft_own_result { WEFT_OWN_WATCHING, WEFT_OWN_ENDED, WEFT_OWN_TAKEN };
 enum weft_own_result weft_task_own(struct weft_task *task, struct weft_watcher *watcher);
-/* The task that the loop of the current worker would start next, NULL if none. */
-struct weft_task *weft_task_next_here(void);
+/* How many of the first tasks are on the caller's private list, with no handle but the caller's: owned now. */
+size_t weft_task_own_private(
+	struct weft_task *const *tasks, size_t n, struct weft_watcher *watcher);
 
 /* Request a cancel and wake the stack it is on. 1 requested, 0 already done. Any thread. */
 int weft_task_cancel(struct weft_task *task);
@@ -229,11 +230,10 @@ int weft_task_cancel(struct weft_task *task);
  * Run the task at once on the caller's stack if that is allowed: not started, on the current
  * worker's private list (or published and still unclaimed), fits what is left of the stack, may
  * run on this worker. True: it has ended. The caller is its owner and waits for it anyway.
- * next_only: only if it is the very task that the loop would start next.
  * owner: what to do when the caller is cancelled meanwhile (weft_owner below).
  */
 struct weft_owner;
-bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner, bool next_only);
+bool weft_task_run_here(struct weft_task *task, struct weft_owner *owner);
 
 /*
  * For an onlooker: start the task at once, on a stack of its own, if it is the very task that the loop would
