@@ -5,7 +5,7 @@
  *	model costs        what the steps cost on this machine
  *	model check        the model with these costs beside real runs, one worker and two
  *	model sweep [N]    up to N workers, 256 unless said, with the stated costs
- *	model what-if      the same with other costs, and another rule
+ *	model what-if [N]  N workers, 64 unless said, with other costs, and with rules the library lacks
  *	model test         whether the model itself is sound
  *
  * A table is a line `# title`, then a head and rows, tab-separated; bench/report/model.py sets them.

@@ -7,6 +7,7 @@ import page
 TIMEOUT_S = 120
 WHAT = ('check', 'sweep', 'what-if')
 SPEED_UP = 'speed-up'
+COLOURS = ('#1f6feb', '#0f9b8e', '#b2552d', '#7d5fb2', '#c98a00')
 
 
 def parse(text):
@@ -29,6 +30,7 @@ def curves(tables):
             at = head.index(SPEED_UP)
             series[title.removeprefix('model: ')[:20]] = [
                 (int(row[0]), max(float(row[at]), 0.1)) for row in rows]
+    page.COLOURS.update(zip(series, COLOURS))
     workers = sorted({x for line in series.values() for x, _ in line})
     return page.curves(series, 'workers', 'times one worker', workers)
 
