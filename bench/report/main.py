@@ -15,6 +15,7 @@ import time
 
 import cache
 import micro
+import model
 import order
 import page
 import peers
@@ -173,6 +174,8 @@ def measure(options, results, sections):
     else:
         measure_micro(folder, options, wanted, results, sections)
     measure_order(folder, options, wanted, results, sections)
+    if not options.peers:
+        measure_model(folder, options, wanted, sections)
     measure_servers(folder, options, wanted, results, sections)
 
 
@@ -194,6 +197,18 @@ def measure_order(folder, options, wanted, results, sections):
         print(f'\n{name}')
         print_table(head, rows)
         sections.append(f'<h2>{name}</h2>' + page.table(head, rows))
+
+
+def measure_model(folder, options, wanted, sections):
+    """What more workers than this machine has would do."""
+    tables = model.run_all(folder, options.quick, wanted, say)
+    hush()
+    for name, head, rows in tables:
+        print(f'\n{name}')
+        print_table(head, rows)
+        sections.append(f'<h2>{name}</h2>' + page.table(head, rows))
+    if tables:
+        sections.append('<h2>model: speed-up</h2>' + model.curves(tables))
 
 
 def measure_servers(folder, options, wanted, results, sections):
