@@ -81,6 +81,20 @@ void weft_worker_offer(struct weft_worker *worker)
 	}
 }
 
+void weft_worker_offer_few(struct weft_worker *worker)
+{
+	weft_ns now;
+
+	if (weft_likely(worker->queue.tasks < 2 || weft_idle_sleeping(worker->runtime->idle) == 0))
+		return;
+	now = weft_now();
+	if (now - worker->few_offered_at < WEFT_OFFER_FEW_NS)
+		return;
+	worker->few_offered_at = now;
+	if (weft_share_empty(&worker->share))
+		share(worker);
+}
+
 void weft_worker_poke(struct weft_runtime *runtime, int worker)
 {
 	if (worker == WEFT_IDLE_NOBODY)

@@ -254,6 +254,14 @@ __attribute__((noinline)) static int end_the_long_way(struct weft_worker *worker
 	return status;
 }
 
+/* Whoever asks for work asks those too who only join any more. */
+__attribute__((noinline)) static int offer_and_leave(struct weft_worker *worker, int status)
+{
+	weft_worker_offer(worker);
+	weft_worker_leave(worker, false);
+	return status;
+}
+
 static const struct weft_frame quiet_frame = { .quiet = 1 };
 
 /*
@@ -269,7 +277,7 @@ int weft_join(struct weft_task *task)
 	struct weft_frame frame;
 	struct weft_node *cursor;
 	uint64_t order;
-	uint32_t shut;
+	uint32_t attention;
 	int status;
 
 	if (weft_unlikely(!worker || !task))
@@ -298,8 +306,8 @@ int weft_join(struct weft_task *task)
 	worker = stack->worker; /* not the same, if it was suspended */
 	if (weft_unlikely(!worker))
 		weft_forked_child_returned();
-	shut = weft_worker_try_enter_user(worker);
-	if (weft_unlikely(shut & WEFT_ATTENTION_CLAIMED))
+	attention = weft_worker_enter_looking(worker);
+	if (weft_unlikely(attention & WEFT_ATTENTION_CLAIMED))
 		weft_worker_wait_claim(worker);
 	stack->frame = frame.below;
 	if (weft_likely(worker == before && worker->queue.order == order)) {
@@ -309,7 +317,9 @@ int weft_join(struct weft_task *task)
 	if (weft_unlikely(frame.marks != quiet_frame.marks ||
 		    weft_load_acquire(&task->word) != 2 * WEFT_WORD_REF))
 		return end_the_long_way(worker, &frame, status);
-	end_and_free(worker, task, status, shut & WEFT_ATTENTION_STOPPING);
+	end_and_free(worker, task, status, attention & WEFT_ATTENTION_STOPPING);
+	if (weft_unlikely(attention & WEFT_ATTENTION_STEAL) && worker->queue.tasks >= 2)
+		return offer_and_leave(worker, status);
 	weft_worker_leave(worker, false);
 	return status;
 }

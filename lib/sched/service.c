@@ -70,6 +70,8 @@ unsigned weft_worker_service(struct weft_worker *worker)
 	seal_old_tasks(worker);
 	if (weft_worker_may_offer(worker))
 		weft_worker_offer(worker);
+	else
+		weft_worker_offer_few(worker);
 	weft_monitor_wake(worker->runtime);
 	return found;
 }

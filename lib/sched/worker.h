@@ -42,6 +42,7 @@ enum {
 	WEFT_STEPS_PER_SERVICE = 199,
 	WEFT_SHARE_BATCH = 64,   /* given away at a time, at most */
 	WEFT_SURPLUS = 8,        /* more than this in the queue and a sleeper is worth waking */
+	WEFT_OFFER_FEW_NS = 200 * 1000, /* so often for fewer: a wake costs the waker some 12 us */
 };
 
 enum weft_attention {
@@ -91,6 +92,7 @@ struct weft_worker {
 	struct weft_wheel wheel;
 	_Atomic(int64_t) next_timer;    /* a bound for the monitor and the loop */
 	uint64_t random;
+	int64_t few_offered_at;         /* when it last woke somebody for a few tasks */
 	int64_t idle_gap;               /* how long it is idle before work comes: a moving average */
 	bool searching;                 /* counted as a searcher in runtime->idle */
 	/* inboxes, pushed by anybody */
@@ -171,8 +173,8 @@ extern _Atomic(uint32_t) weft_forked;
 
 void weft_worker_wait_claim(struct weft_worker *worker);
 
-/* Enter the library from user code; whether the monitor holds the worker, or the runtime stops. */
-static inline uint32_t weft_worker_try_enter_user(struct weft_worker *worker)
+/* Enter the library from user code; what attention says. CLAIMED: the monitor holds the worker. */
+static inline uint32_t weft_worker_enter_looking(struct weft_worker *worker)
 {
 #ifdef WEFT_TSAN
 	weft_xchg_seq_cst(&worker->inside, 1);
@@ -180,7 +182,13 @@ static inline uint32_t weft_worker_try_enter_user(struct weft_worker *worker)
 	weft_store_relaxed(&worker->inside, 1); /* WK1 */
 	weft_compiler_barrier();
 #endif
-	return weft_load_acquire(&worker->attention) & WEFT_ATTENTION_SHORT_WAYS_SHUT;
+	return weft_load_acquire(&worker->attention);
+}
+
+/* The same: whether the monitor holds the worker, or the runtime stops. */
+static inline uint32_t weft_worker_try_enter_user(struct weft_worker *worker)
+{
+	return weft_worker_enter_looking(worker) & WEFT_ATTENTION_SHORT_WAYS_SHUT;
 }
 
 /* Enter the library from user code. */
@@ -249,6 +257,8 @@ void weft_worker_suspend(struct weft_worker *worker, enum weft_after after);
 /* Inside. Give up to half of the queue away if somebody searches for work, or if there is enough
  * of it to be worth waking a sleeper. */
 void weft_worker_offer(struct weft_worker *worker);
+/* The same for new tasks that are too few for that, but have been there for a while. */
+void weft_worker_offer_few(struct weft_worker *worker);
 /* Whether that is worth a look. */
 static inline bool weft_worker_may_offer(struct weft_worker *worker)
 {
