@@ -211,9 +211,7 @@ static void spend(struct weft_worker *worker, struct weft_stack *stack, bool for
 		}
 	} else if (worker->queue.ready.count > 0 || worker->queue.yielded.count > 0 ||
 		(for_new_tasks && worker->queue.tasks > 0)) {
-		weft_queue_yield(&worker->queue, stack);
-		weft_worker_suspend(worker, WEFT_AFTER_NOTHING);
-		worker = weft_worker_current();
+		worker = weft_worker_step_back(worker);
 	}
 	weft_worker_leave(worker, was_inside);
 }
