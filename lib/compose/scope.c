@@ -38,7 +38,7 @@ static void begin(struct weft_scope *scope, enum weft_scope_kind kind, weft_ns d
 	state->until = weft_time_add(now, duration);
 	frame->scopes = state;
 	frame->left_open++;
-	weft_stack_scopes_changed(own_stack(), now);
+	weft_stack_scope_begun(own_stack(), state->until, now);
 }
 
 void weft_deadline_begin(struct weft_scope *scope, weft_ns from_now)

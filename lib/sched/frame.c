@@ -84,6 +84,16 @@ static void set_next_deadline(struct weft_stack *stack, weft_ns now)
 	}
 }
 
+void weft_stack_scope_begun(struct weft_stack *stack, weft_ns until, weft_ns now)
+{
+	/* One that has fired, unseen, is worked out anew. */
+	if (weft_unlikely(stack->deadline <= now))
+		set_next_deadline(stack, now);
+	else if (until > now && until < stack->deadline)
+		stack->deadline = until;
+	weft_stack_force_look(stack);
+}
+
 void weft_stack_scopes_changed(struct weft_stack *stack, weft_ns now)
 {
 	set_next_deadline(stack, now ? now : clock_if_scoped(stack));
@@ -201,9 +211,7 @@ static void spend(struct weft_worker *worker, struct weft_stack *stack, bool for
 		}
 	} else if (worker->queue.ready.count > 0 || worker->queue.yielded.count > 0 ||
 		(for_new_tasks && worker->queue.tasks > 0)) {
-		weft_queue_yield(&worker->queue, stack);
-		weft_worker_suspend(worker, WEFT_AFTER_NOTHING);
-		worker = weft_worker_current();
+		worker = weft_worker_step_back(worker);
 	}
 	weft_worker_leave(worker, was_inside);
 }

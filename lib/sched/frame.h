@@ -118,6 +118,8 @@ static inline void weft_stack_take_notice(struct weft_stack *stack)
 void weft_stack_unstage(struct weft_stack *stack);
 /* After scopes have changed: which is the next to fire. now: the present if the caller knows it, or 0. */
 void weft_stack_scopes_changed(struct weft_stack *stack, weft_ns now);
+/* After one has begun, now, and nothing else. */
+void weft_stack_scope_begun(struct weft_stack *stack, weft_ns until, weft_ns now);
 
 /*
  * edge.c: whoever runs on this stack waits for a task that has not started: no walk and no fence, since a cycle

@@ -136,16 +136,36 @@ static void stack_park(struct weft_worker *worker, struct weft_stack *stack, wef
 	weft_worker_leave(weft_worker_current(), false);
 }
 
-void weft_park(weft_ns until)
+__attribute__((noinline)) static void park_slowly(struct weft_worker *worker, weft_ns until)
 {
-	struct weft_worker *worker = weft_worker_current();
-
 	if (!worker)
 		thread_park(until);
 	else if (worker->stack->deadline < until)
 		stack_park(worker, worker->stack, worker->stack->deadline);
 	else
 		stack_park(worker, worker->stack, until);
+}
+
+/* No clock, no gate, no notice: nothing but the switch. */
+static inline bool parks_plainly(const struct weft_stack *stack, weft_ns until)
+{
+	return until == WEFT_FOREVER && stack->deadline == WEFT_FOREVER && !stack->gate &&
+		weft_load_relaxed(&stack->parker.state) != WEFT_PARKER_NOTIFIED;
+}
+
+void weft_park(weft_ns until)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	if (weft_unlikely(!worker || !parks_plainly(worker->stack, until))) {
+		park_slowly(worker, until);
+		return;
+	}
+	weft_worker_enter_user(worker);
+	worker = weft_worker_suspend(worker, WEFT_AFTER_PARK);
+	if (weft_unlikely(worker->stack->staged != NULL))
+		worker->stack->budget = 0; /* this was no checkpoint: the next one looks */
+	weft_worker_leave(worker, false);
 }
 
 void weft_park_deaf(weft_ns until)
@@ -158,23 +178,34 @@ void weft_park_deaf(weft_ns until)
 		stack_park(worker, worker->stack, until);
 }
 
-void weft_gate_resume(struct weft_stack *stack)
+/* On no worker of its runtime, or not on its own. */
+__attribute__((noinline)) static void resume_elsewhere(struct weft_worker *worker, struct weft_stack *stack)
+{
+	if (stack->pins > 0 && stack->pin != worker)
+		weft_mail_stack(stack->pin, stack);
+	else
+		weft_inject_stack(stack->runtime, stack);
+}
+
+static inline void resume(struct weft_stack *stack)
 {
 	struct weft_worker *worker = weft_worker_current();
 	bool was_inside;
 
-	if (stack->pins > 0 && stack->pin != worker) {
-		weft_mail_stack(stack->pin, stack);
-		return;
-	}
-	if (!worker || worker->runtime != stack->runtime) {
-		weft_inject_stack(stack->runtime, stack);
+	if (weft_unlikely(!worker || worker->runtime != stack->runtime ||
+		    (stack->pins > 0 && stack->pin != worker))) {
+		resume_elsewhere(worker, stack);
 		return;
 	}
 	was_inside = weft_worker_enter(worker);
 	weft_stack_fifo_push(&worker->queue.ready, stack);
 	weft_count(&worker->counters.wakeups);
 	weft_worker_leave(worker, was_inside);
+}
+
+void weft_gate_resume(struct weft_stack *stack)
+{
+	resume(stack);
 }
 
 void weft_unpark(struct weft_parker *parker)
@@ -190,7 +221,7 @@ void weft_unpark(struct weft_parker *parker)
 	if (parker->kind == WEFT_PARKER_THREAD)
 		weft_futex_wake(&parker->state, 1);
 	else if (weft_gate_passed((void *)parker))
-		weft_gate_resume((void *)parker);
+		resume((void *)parker);
 }
 
 weft_ns weft_deadline_from(weft_ns duration)

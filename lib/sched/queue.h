@@ -202,6 +202,27 @@ static inline void weft_queue_yield(struct weft_queue *queue, struct weft_stack 
 	weft_stack_fifo_push(&queue->yielded, stack);
 }
 
+/*
+ * weft_queue_yield and the choice of the next in one, where only stacks that have yielded are ready: the first
+ * of them. NULL: nothing is done.
+ */
+static inline struct weft_stack *weft_queue_turn_yielded(
+	struct weft_queue *queue, struct weft_stack *stack)
+{
+	struct weft_stack *next = queue->yielded.head;
+
+	if (weft_unlikely(!next || queue->tasks | queue->ready.count))
+		return NULL;
+	queue->ready_before_yielded = 0;
+	stack->next = NULL;
+	queue->yielded.tail->next = stack; /* maybe next's */
+	queue->yielded.tail = stack;
+	queue->yielded.head = next->next;
+	if (next->next != stack)
+		weft_stack_fifo_prefetch(next->next);
+	return next;
+}
+
 /* The next stack to resume, or NULL: then a new task is due, or nothing is. */
 static inline struct weft_stack *weft_queue_pop_stack(struct weft_queue *queue)
 {

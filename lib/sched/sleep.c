@@ -11,9 +11,8 @@
 #include "sched/worker.h"
 
 /* Everything ready now on this worker runs first. */
-static void give_way(void)
+static inline void give_way(struct weft_worker *worker)
 {
-	struct weft_worker *worker = weft_worker_current();
 	struct weft_stack *stack = worker->stack;
 
 	weft_worker_enter_user(worker);
@@ -22,27 +21,28 @@ static void give_way(void)
 	if (weft_unlikely(stack->gate != NULL)) {
 		/* Whoever waits at the gate goes first; then the caller, who waits for nothing. */
 		weft_xchg_acq_rel(&stack->parker.state, WEFT_PARKER_NOTIFIED);
-		weft_worker_suspend(worker, WEFT_AFTER_PARK);
+		worker = weft_worker_suspend(worker, WEFT_AFTER_PARK);
 		weft_stack_take_notice(stack);
 	} else {
-		weft_queue_yield(&worker->queue, stack);
-		weft_worker_suspend(worker, WEFT_AFTER_NOTHING);
+		worker = weft_worker_step_back(worker);
 	}
-	weft_worker_leave(weft_worker_current(), false);
+	weft_worker_leave(worker, false);
 }
 
 int weft_yield(void)
 {
 	WEFT_CHECKPOINT(checkpoint);
+	struct weft_worker *worker;
 	int rc = weft_checkpoint_enter(&checkpoint);
 
-	if (rc < 0)
+	if (weft_unlikely(rc < 0))
 		return rc;
-	if (!weft_worker_current())
+	worker = weft_worker_current();
+	if (weft_unlikely(!worker))
 		return weft_worker_none();
-	if (checkpoint.gives_way)
+	if (weft_unlikely(checkpoint.gives_way != NULL))
 		return weft_checkpoint_give_way(&checkpoint);
-	give_way();
+	give_way(worker);
 	return 0;
 }
 

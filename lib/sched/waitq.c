@@ -7,13 +7,16 @@
 #include <errno.h>
 
 #include "sched/wait.h"
+#include "sched/worker.h"
 
 #include <weft/task.h>
 
 int weft_waitq_push(struct weft_waitq *queue, struct weft_waiter *waiter)
 {
-	waiter->parker = weft_parker_self();
-	if (!waiter->parker)
+	struct weft_worker *worker = weft_worker_current();
+
+	waiter->parker = weft_likely(worker != NULL) ? &worker->stack->parker : weft_parker_self();
+	if (weft_unlikely(!waiter->parker))
 		return -ENOMEM;
 	weft_store_relaxed(&waiter->granted, 0);
 	waiter->queued = 1;
@@ -46,23 +49,35 @@ static bool leave(struct weft_spin *lock, struct weft_waitq *queue, struct weft_
 	return still_queued;
 }
 
-int weft_waitq_wait(struct weft_spin *lock, struct weft_waitq *queue, struct weft_waiter *waiter,
-	weft_ns until)
+/* Unlocked, and woken for something else once already. */
+__attribute__((noinline)) static int wait_on(struct weft_spin *lock, struct weft_waitq *queue,
+	struct weft_waiter *waiter, weft_ns until)
 {
-	weft_spin_unlock(lock);
-	while (!weft_load_acquire(&waiter->granted)) { /* WQ1 */
-		int code;
+	for (;;) {
+		int code = weft_pending();
 
-		weft_park(until);
-		if (weft_load_acquire(&waiter->granted))
-			break;
-		code = weft_pending();
 		if (!code && until != WEFT_FOREVER && weft_now() >= until)
 			code = -EAGAIN;
 		if (code && leave(lock, queue, waiter))
 			return code;
+		if (weft_load_acquire(&waiter->granted)) /* WQ1 */
+			return 0;
+		weft_park(until);
+		if (weft_load_acquire(&waiter->granted)) /* WQ1 */
+			return 0;
 	}
-	return 0;
+}
+
+int weft_waitq_wait(struct weft_spin *lock, struct weft_waitq *queue, struct weft_waiter *waiter,
+	weft_ns until)
+{
+	weft_spin_unlock(lock);
+	if (weft_unlikely(weft_load_acquire(&waiter->granted))) /* WQ1 */
+		return 0;
+	weft_park(until);
+	if (weft_likely(weft_load_acquire(&waiter->granted))) /* WQ1 */
+		return 0;
+	return wait_on(lock, queue, waiter, until);
 }
 
 void weft_waitq_wait_deaf(struct weft_spin *lock, struct weft_waiter *waiter)

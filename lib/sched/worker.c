@@ -147,34 +147,33 @@ static struct weft_stack *loop_stack(struct weft_worker *worker)
 	return stack;
 }
 
+/* Notified before it was parked: it has something to look at, so it stays ready; or its gate has it, and may
+ * know until then that something has come for it. */
+__attribute__((noinline)) static void not_parked(struct weft_worker *worker, struct weft_stack *left)
+{
+	if (!weft_gate_passed(left))
+		return; /* it takes the notice itself */
+	weft_xchg_acq_rel(&left->parker.state, WEFT_PARKER_RUNNING); /* PK2 */
+	weft_stack_fifo_push(&worker->queue.ready, left);
+}
+
 /* What the stack switched away from still needs, done from the one switched to. */
-static void finish_switch(struct weft_worker *worker)
+static inline void finish_switch(struct weft_worker *worker)
 {
 	struct weft_stack *left = worker->after_stack;
 	uint32_t running = WEFT_PARKER_RUNNING;
 
 	weft_sanitizer_arrive(worker->stack);
-	switch (worker->after) {
-	case WEFT_AFTER_NOTHING:
-		break;
-	case WEFT_AFTER_POOL:
+	if (worker->after == WEFT_AFTER_PARK) {
+		if (weft_unlikely(!weft_cas_acq_rel(
+			    &left->parker.state, &running, WEFT_PARKER_PARKED))) /* PK1 */
+			not_parked(worker, left);
+	} else if (worker->after == WEFT_AFTER_POOL) {
 		pool_put(worker, left);
-		break;
-	case WEFT_AFTER_PARK:
-		if (!weft_cas_acq_rel(&left->parker.state, &running, WEFT_PARKER_PARKED)) { /* PK1 */
-			/* Notified meanwhile: it has something to look at, so it stays ready; or its gate
-			 * has it, and may know until then that something has come for it. */
-			if (!weft_gate_passed(left))
-				break; /* it takes the notice itself */
-			weft_xchg_acq_rel(&left->parker.state, WEFT_PARKER_RUNNING); /* PK2 */
-			weft_stack_fifo_push(&worker->queue.ready, left);
-		}
-		break;
 	}
-	worker->after = WEFT_AFTER_NOTHING;
 }
 
-static void switch_to(struct weft_worker *worker, struct weft_stack *to, enum weft_after after)
+static inline void switch_to(struct weft_worker *worker, struct weft_stack *to, enum weft_after after)
 {
 	struct weft_stack *from = worker->stack;
 
@@ -186,6 +185,17 @@ static void switch_to(struct weft_worker *worker, struct weft_stack *to, enum we
 	weft_sanitizer_leave(from, to);
 	weft_switch(&from->sp, to->sp);
 	finish_switch(weft_worker_current());
+}
+
+/* The stack goes on, with a full budget and a batch of its own. */
+static inline struct weft_worker *resumed(struct weft_stack *self)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	weft_worker_count_turn(worker);
+	self->budget = self->full_budget;
+	weft_queue_new_batch(&worker->queue);
+	return worker;
 }
 
 /* -- started ahead ----------------------------------------------------------------------------- */
@@ -246,15 +256,11 @@ bool weft_task_start_ahead(struct weft_task *task)
 	weft_wait_edge_note(self, task);
 	switch_to(worker, stack, WEFT_AFTER_PARK);
 	weft_wait_edge_drop(self);
-	worker = weft_worker_current();
-	weft_worker_count_turn(worker);
-	self->budget = self->full_budget;
-	weft_queue_new_batch(&worker->queue);
-	weft_worker_leave(worker, false);
+	weft_worker_leave(resumed(self), false);
 	return true;
 }
 
-void weft_worker_suspend(struct weft_worker *worker, enum weft_after after)
+struct weft_worker *weft_worker_suspend(struct weft_worker *worker, enum weft_after after)
 {
 	struct weft_stack *self = worker->stack;
 	struct weft_stack *next = NULL;
@@ -269,10 +275,22 @@ void weft_worker_suspend(struct weft_worker *worker, enum weft_after after)
 	} else {
 		switch_to(worker, next ? next : loop_stack(worker), after);
 	}
-	worker = weft_worker_current();
-	weft_worker_count_turn(worker);
-	self->budget = self->full_budget;
-	weft_queue_new_batch(&worker->queue);
+	return resumed(self);
+}
+
+struct weft_worker *weft_worker_step_back(struct weft_worker *worker)
+{
+	struct weft_stack *self = worker->stack;
+	struct weft_stack *next;
+
+	if (weft_likely(!worker->schedule && worker->steps + 1 < WEFT_STEPS_PER_SERVICE) &&
+		(next = weft_queue_turn_yielded(&worker->queue, self))) {
+		worker->steps++;
+		switch_to(worker, next, WEFT_AFTER_NOTHING);
+		return resumed(self);
+	}
+	weft_queue_yield(&worker->queue, self);
+	return weft_worker_suspend(worker, WEFT_AFTER_NOTHING);
 }
 
 /* -- the loop ---------------------------------------------------------------------------------- */

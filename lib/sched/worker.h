@@ -251,8 +251,10 @@ void weft_worker_finish(struct weft_worker *worker);
 /* Its thread has ended: the next one uses the runtime's backend, as it is now. 0 or -ENOMEM. */
 int weft_worker_change_backend(struct weft_worker *worker);
 
-/* Inside. Switch away from the running stack; it is parked, queued or pooled as `after` says. */
-void weft_worker_suspend(struct weft_worker *worker, enum weft_after after);
+/* Inside. Switch away from the running stack; it is parked, queued or pooled as `after` says. Where it goes on. */
+struct weft_worker *weft_worker_suspend(struct weft_worker *worker, enum weft_after after);
+/* Inside. Everything ready now runs before the running stack does again. Where it goes on. */
+struct weft_worker *weft_worker_step_back(struct weft_worker *worker);
 
 /* Inside. Give up to half of the queue away if somebody searches for work, or if there is enough
  * of it to be worth waking a sleeper. */
