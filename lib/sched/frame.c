@@ -148,8 +148,19 @@ static int pending_for_thread(const struct weft_stack *stack)
 	return weft_load_relaxed(&stack->runtime->stopping) == WEFT_STOPPING_QUIETLY ? -ECANCELED : 0;
 }
 
+/*
+ * What a look leaves. Level-triggered: while something is pending every checkpoint looks. At the runtime's
+ * end too: who absorbed or is shielded from it may host a child that is not.
+ */
+static uint32_t seen_after(const struct weft_stack *stack, uint32_t epoch, int code)
+{
+	if (code || weft_frame_at_end(stack->frame))
+		return epoch - 1;
+	return stack->deadline != WEFT_FOREVER ? epoch ^ WEFT_SEEN_BUT_TIME : epoch;
+}
+
 /* deliver: a call returns what is found. */
-static int look(struct weft_stack *stack, bool deliver)
+static int look_at_all(struct weft_stack *stack, bool deliver)
 {
 	uint32_t epoch = weft_load_seq_cst(&stack->epoch);
 	struct weft_scope_state *cause = NULL;
@@ -165,15 +176,17 @@ static int look(struct weft_stack *stack, bool deliver)
 	forward_hosts(stack->frame->below, stack->frame, now);
 	code = weft_frame_pending(stack->frame, now, &cause);
 	set_next_deadline(stack, now);
-	/*
-	 * Level-triggered: while something is pending, or a deadline runs, every checkpoint looks. At
-	 * the runtime's end too: who absorbed or is shielded from it may host a child that is not.
-	 */
-	stack->seen = code || stack->deadline != WEFT_FOREVER || weft_frame_at_end(stack->frame)
-		? epoch - 1 : epoch;
+	stack->seen = seen_after(stack, epoch, code);
 	if (code == -ETIMEDOUT && deliver)
 		cause->delivered = 1;
 	return code;
+}
+
+static int look(struct weft_stack *stack, bool deliver)
+{
+	if (weft_stack_only_time(stack) && weft_now() < stack->deadline)
+		return 0;
+	return look_at_all(stack, deliver);
 }
 
 int weft_stack_look(struct weft_stack *stack)
@@ -459,6 +472,15 @@ int weft_pending(void)
 	if (!worker || !weft_stack_has_news(worker->stack))
 		return 0;
 	return weft_stack_look(worker->stack);
+}
+
+int weft_pending_before_park(void)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	if (!worker || !weft_stack_has_news(worker->stack) || weft_stack_only_time(worker->stack))
+		return 0;
+	return look_at_all(worker->stack, true);
 }
 
 int weft_pending_peek(void)

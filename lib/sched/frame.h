@@ -127,4 +127,14 @@ static inline bool weft_stack_has_news(struct weft_stack *stack)
 	return weft_load_relaxed(&stack->epoch) != stack->seen;
 }
 
+/*
+ * A look found nothing, but a deadline runs. That counts as news, since time goes on; yet as long as the
+ * epoch stays, the clock is all there is to look at. seen is half of its range away from the epoch then.
+ */
+#define WEFT_SEEN_BUT_TIME (UINT32_C(1) << 31)
+static inline bool weft_stack_only_time(struct weft_stack *stack)
+{
+	return (weft_load_relaxed(&stack->epoch) ^ stack->seen) == WEFT_SEEN_BUT_TIME;
+}
+
 #endif
