@@ -63,13 +63,18 @@ static weft_ns next_event(const struct weft_frame *frame, weft_ns now)
 	return next;
 }
 
-static weft_ns clock_if_scoped(const struct weft_stack *stack)
+static bool is_scoped(const struct weft_stack *stack)
 {
 	for (const struct weft_frame *frame = stack->frame; frame; frame = frame->below) {
 		if (frame->scopes)
-			return weft_now();
+			return true;
 	}
-	return 0;
+	return false;
+}
+
+static weft_ns clock_if_scoped(const struct weft_stack *stack)
+{
+	return is_scoped(stack) ? weft_now() : 0;
 }
 
 /* Only what lies after now: what lies before has been looked at, or will be by force. */
@@ -88,6 +93,35 @@ void weft_stack_scopes_changed(struct weft_stack *stack, weft_ns now)
 {
 	set_next_deadline(stack, now ? now : clock_if_scoped(stack));
 	weft_stack_force_look(stack);
+}
+
+/* Where the last look found nothing, one more deadline is nothing but time: no need to look again. One that
+ * has passed since that look is still the next. */
+void weft_stack_deadline_added(struct weft_stack *stack, weft_ns now, weft_ns until)
+{
+	uint32_t epoch = weft_load_relaxed(&stack->epoch);
+	bool clean = epoch == stack->seen || (epoch ^ stack->seen) == WEFT_SEEN_BUT_TIME;
+
+	if (!clean || until == WEFT_FOREVER) {
+		weft_stack_scopes_changed(stack, now);
+		return;
+	}
+	if (until < stack->deadline)
+		stack->deadline = until;
+	stack->seen = epoch ^ WEFT_SEEN_BUT_TIME;
+}
+
+/* It was the only scope, and nothing but it could have been news: there is none. */
+void weft_stack_deadline_removed(struct weft_stack *stack)
+{
+	uint32_t epoch = weft_load_relaxed(&stack->epoch);
+
+	if ((epoch ^ stack->seen) != WEFT_SEEN_BUT_TIME || is_scoped(stack)) {
+		weft_stack_scopes_changed(stack, 0);
+		return;
+	}
+	stack->deadline = WEFT_FOREVER;
+	stack->seen = epoch;
 }
 
 struct weft_owner weft_owner_join;

@@ -118,6 +118,9 @@ static inline void weft_stack_take_notice(struct weft_stack *stack)
 void weft_stack_unstage(struct weft_stack *stack);
 /* After scopes have changed: which is the next to fire. now: the present if the caller knows it, or 0. */
 void weft_stack_scopes_changed(struct weft_stack *stack, weft_ns now);
+/* The same after a deadline has been added, and after one has been taken away. */
+void weft_stack_deadline_added(struct weft_stack *stack, weft_ns now, weft_ns until);
+void weft_stack_deadline_removed(struct weft_stack *stack);
 
 /* edge.c, for a report: the task that the stack waits for to end or unlock, NULL if none. */
 struct weft_task *weft_wait_edge_target(struct weft_stack *stack);
