@@ -38,7 +38,10 @@ static void begin(struct weft_scope *scope, enum weft_scope_kind kind, weft_ns d
 	state->until = weft_time_add(now, duration);
 	frame->scopes = state;
 	frame->left_open++;
-	weft_stack_scope_begun(own_stack(), state->until, now);
+	if (kind == WEFT_SCOPE_DEADLINE)
+		weft_stack_deadline_added(own_stack(), now, state->until);
+	else
+		weft_stack_scopes_changed(own_stack(), now);
 }
 
 void weft_deadline_begin(struct weft_scope *scope, weft_ns from_now)
@@ -71,7 +74,10 @@ int weft_scope_end(struct weft_scope *scope)
 		return -EINVAL;
 	frame->scopes = state_of(scope)->outer;
 	frame->left_open--;
-	weft_stack_scopes_changed(own_stack(), 0);
+	if (state_of(scope)->kind == WEFT_SCOPE_DEADLINE)
+		weft_stack_deadline_removed(own_stack());
+	else
+		weft_stack_scopes_changed(own_stack(), 0);
 	return state_of(scope)->delivered != 0;
 }
 

@@ -71,6 +71,8 @@ int64_t weft_op_run_again(struct weft_op *op);
  * followed by a wait for those poll events and another attempt.
  */
 int64_t weft_op_run_ready(struct weft_op *op, short events);
+/* The same directly after weft_io_enter, which has looked: the first attempt does not look again. */
+int64_t weft_op_run_ready_first(struct weft_op *op, short events);
 
 /* Wait for those poll events: the events that came, or -errno. No checkpoint. */
 int weft_op_poll(int fd, short events);

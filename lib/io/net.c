@@ -25,7 +25,7 @@ static ssize_t transfer(struct weft_op *op, short events)
 		return rc;
 	if (op->op_flags & MSG_DONTWAIT)
 		return (ssize_t)weft_op_run_again(op);
-	return (ssize_t)weft_op_run_ready(op, events);
+	return (ssize_t)weft_op_run_ready_first(op, events);
 }
 
 ssize_t weft_recv(int fd, void *buf, size_t n, int flags)
@@ -89,8 +89,8 @@ ssize_t weft_sendmsg(int fd, const struct msghdr *msg, int flags)
 	return msg ? transfer(&op, POLLOUT) : -EFAULT;
 }
 
-ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
-	socklen_t *len)
+ssize_t weft_recvfrom(
+	int fd, void *buf, size_t n, int flags, struct sockaddr *addr, socklen_t *len)
 {
 	struct iovec iov = {.iov_base = buf, .iov_len = n};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};

@@ -74,7 +74,8 @@ int weft_io_begin(int fd, struct weft_fd **entry)
 	struct weft_fd_turn turn = {0};
 	int rc = weft_fd_get(&weft_io_current()->fds, fd, entry);
 
-	while (rc == 0 && (rc = weft_fd_begin(*entry, weft_io_worker(), &turn)) == -EAGAIN)
+	while (rc == 0 &&
+		(rc = weft_fd_begin(*entry, weft_io_worker(), &turn)) == -EAGAIN)
 		rc = weft_io_nap(CLOSE_RETRY_NS);
 	return rc;
 }
@@ -92,9 +93,11 @@ static int begin(struct weft_op *op, struct weft_fd **entry)
 /* Look before parking: what was pending and seen already does not end a park. */
 static void wait_until_done(struct weft_op *op, struct interference *why)
 {
-	while (!weft_load_acquire(&op->done)) { /* OP1 */
+	for (bool parked = false; !weft_load_acquire(&op->done);
+		parked = true) { /* OP1 */
 		if (!why->deaf && !op->cancel_sent) {
-			why->pending = weft_pending();
+			why->pending =
+				parked ? weft_pending() : weft_pending_before_park();
 			op->cancel_sent = why->pending < 0;
 			if (op->cancel_sent)
 				weft_io_cancel(op);
@@ -236,10 +239,11 @@ int weft_op_poll(int fd, short events)
 	return (int)weft_op_run_again(&op);
 }
 
-int64_t weft_op_run_ready(struct weft_op *op, short events)
+static int64_t run_ready(struct weft_op *op, short events, bool looked)
 {
 	for (unsigned attempts = 1;; attempts++) {
-		int64_t result = weft_op_run_again(op);
+		int64_t result =
+			looked && attempts == 1 ? run(op, false) : weft_op_run_again(op);
 		int rc;
 
 		if (weft_likely(result != -EAGAIN))
@@ -250,6 +254,16 @@ int64_t weft_op_run_ready(struct weft_op *op, short events)
 		if (rc < 0)
 			return rc;
 	}
+}
+
+int64_t weft_op_run_ready(struct weft_op *op, short events)
+{
+	return run_ready(op, events, false);
+}
+
+int64_t weft_op_run_ready_first(struct weft_op *op, short events)
+{
+	return run_ready(op, events, true);
 }
 
 void weft_fd_opened(int fd)

@@ -30,7 +30,8 @@ static int all(struct weft_op *op, size_t n, short events, size_t *done)
 
 		op->addr = start + *done;
 		op->len = weft_transfer_len(n - *done);
-		part = weft_op_run_ready(op, events);
+		part = *done ? weft_op_run_ready(op, events)
+			     : weft_op_run_ready_first(op, events);
 		if (part <= 0)
 			return (int)part;
 		*done += (size_t)part;

@@ -63,13 +63,18 @@ static weft_ns next_event(const struct weft_frame *frame, weft_ns now)
 	return next;
 }
 
-static weft_ns clock_if_scoped(const struct weft_stack *stack)
+static bool is_scoped(const struct weft_stack *stack)
 {
 	for (const struct weft_frame *frame = stack->frame; frame; frame = frame->below) {
 		if (frame->scopes)
-			return weft_now();
+			return true;
 	}
-	return 0;
+	return false;
+}
+
+static weft_ns clock_if_scoped(const struct weft_stack *stack)
+{
+	return is_scoped(stack) ? weft_now() : 0;
 }
 
 /* Only what lies after now: what lies before has been looked at, or will be by force. */
@@ -84,20 +89,39 @@ static void set_next_deadline(struct weft_stack *stack, weft_ns now)
 	}
 }
 
-void weft_stack_scope_begun(struct weft_stack *stack, weft_ns until, weft_ns now)
-{
-	/* One that has fired, unseen, is worked out anew. */
-	if (weft_unlikely(stack->deadline <= now))
-		set_next_deadline(stack, now);
-	else if (until > now && until < stack->deadline)
-		stack->deadline = until;
-	weft_stack_force_look(stack);
-}
-
 void weft_stack_scopes_changed(struct weft_stack *stack, weft_ns now)
 {
 	set_next_deadline(stack, now ? now : clock_if_scoped(stack));
 	weft_stack_force_look(stack);
+}
+
+/* Where the last look found nothing, one more deadline is nothing but time: no need to look again. One that
+ * has passed since that look is still the next. */
+void weft_stack_deadline_added(struct weft_stack *stack, weft_ns now, weft_ns until)
+{
+	uint32_t epoch = weft_load_relaxed(&stack->epoch);
+	bool clean = epoch == stack->seen || (epoch ^ stack->seen) == WEFT_SEEN_BUT_TIME;
+
+	if (!clean || until == WEFT_FOREVER) {
+		weft_stack_scopes_changed(stack, now);
+		return;
+	}
+	if (until < stack->deadline)
+		stack->deadline = until;
+	stack->seen = epoch ^ WEFT_SEEN_BUT_TIME;
+}
+
+/* It was the only scope, and nothing but it could have been news: there is none. */
+void weft_stack_deadline_removed(struct weft_stack *stack)
+{
+	uint32_t epoch = weft_load_relaxed(&stack->epoch);
+
+	if ((epoch ^ stack->seen) != WEFT_SEEN_BUT_TIME || is_scoped(stack)) {
+		weft_stack_scopes_changed(stack, 0);
+		return;
+	}
+	stack->deadline = WEFT_FOREVER;
+	stack->seen = epoch;
 }
 
 struct weft_owner weft_owner_join;
@@ -158,8 +182,19 @@ static int pending_for_thread(const struct weft_stack *stack)
 	return weft_load_relaxed(&stack->runtime->stopping) == WEFT_STOPPING_QUIETLY ? -ECANCELED : 0;
 }
 
+/*
+ * What a look leaves. Level-triggered: while something is pending every checkpoint looks. At the runtime's
+ * end too: who absorbed or is shielded from it may host a child that is not.
+ */
+static uint32_t seen_after(const struct weft_stack *stack, uint32_t epoch, int code)
+{
+	if (code || weft_frame_at_end(stack->frame))
+		return epoch - 1;
+	return stack->deadline != WEFT_FOREVER ? epoch ^ WEFT_SEEN_BUT_TIME : epoch;
+}
+
 /* deliver: a call returns what is found. */
-static int look(struct weft_stack *stack, bool deliver)
+static int look_at_all(struct weft_stack *stack, bool deliver)
 {
 	uint32_t epoch = weft_load_seq_cst(&stack->epoch);
 	struct weft_scope_state *cause = NULL;
@@ -175,15 +210,17 @@ static int look(struct weft_stack *stack, bool deliver)
 	forward_hosts(stack->frame->below, stack->frame, now);
 	code = weft_frame_pending(stack->frame, now, &cause);
 	set_next_deadline(stack, now);
-	/*
-	 * Level-triggered: while something is pending, or a deadline runs, every checkpoint looks. At
-	 * the runtime's end too: who absorbed or is shielded from it may host a child that is not.
-	 */
-	stack->seen = code || stack->deadline != WEFT_FOREVER || weft_frame_at_end(stack->frame)
-		? epoch - 1 : epoch;
+	stack->seen = seen_after(stack, epoch, code);
 	if (code == -ETIMEDOUT && deliver)
 		cause->delivered = 1;
 	return code;
+}
+
+static int look(struct weft_stack *stack, bool deliver)
+{
+	if (weft_stack_only_time(stack) && weft_now() < stack->deadline)
+		return 0;
+	return look_at_all(stack, deliver);
 }
 
 int weft_stack_look(struct weft_stack *stack)
@@ -467,6 +504,15 @@ int weft_pending(void)
 	if (!worker || !weft_stack_has_news(worker->stack))
 		return 0;
 	return weft_stack_look(worker->stack);
+}
+
+int weft_pending_before_park(void)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	if (!worker || !weft_stack_has_news(worker->stack) || weft_stack_only_time(worker->stack))
+		return 0;
+	return look_at_all(worker->stack, true);
 }
 
 int weft_pending_peek(void)

@@ -118,8 +118,9 @@ static inline void weft_stack_take_notice(struct weft_stack *stack)
 void weft_stack_unstage(struct weft_stack *stack);
 /* After scopes have changed: which is the next to fire. now: the present if the caller knows it, or 0. */
 void weft_stack_scopes_changed(struct weft_stack *stack, weft_ns now);
-/* After one has begun, now, and nothing else. */
-void weft_stack_scope_begun(struct weft_stack *stack, weft_ns until, weft_ns now);
+/* The same after a deadline has been added, and after one has been taken away. */
+void weft_stack_deadline_added(struct weft_stack *stack, weft_ns now, weft_ns until);
+void weft_stack_deadline_removed(struct weft_stack *stack);
 
 /*
  * edge.c: whoever runs on this stack waits for a task that has not started: no walk and no fence, since a cycle
@@ -134,6 +135,16 @@ struct weft_task *weft_wait_edge_target(struct weft_stack *stack);
 static inline bool weft_stack_has_news(struct weft_stack *stack)
 {
 	return weft_load_relaxed(&stack->epoch) != stack->seen;
+}
+
+/*
+ * A look found nothing, but a deadline runs. That counts as news, since time goes on; yet as long as the
+ * epoch stays, the clock is all there is to look at. seen is half of its range away from the epoch then.
+ */
+#define WEFT_SEEN_BUT_TIME (UINT32_C(1) << 31)
+static inline bool weft_stack_only_time(struct weft_stack *stack)
+{
+	return (weft_load_relaxed(&stack->epoch) ^ stack->seen) == WEFT_SEEN_BUT_TIME;
 }
 
 #endif

@@ -45,7 +45,7 @@ struct weft_stack {
 	void *sp;                  /* the saved context */
 	struct weft_stack *next;   /* ready queue, pool, inbox */
 	_Atomic(uint32_t) epoch;   /* moved by whoever has news for a task on this stack */
-	uint32_t seen;             /* the epoch that has been looked at */
+	uint32_t seen;             /* the epoch that has been looked at; see weft_stack_only_time */
 	int32_t budget;            /* checkpoints left before others get a turn */
 	int32_t full_budget;       /* what it begins with: 1 where every checkpoint matters */
 	uint8_t class;

@@ -110,6 +110,10 @@ int weft_pending(void);
 /* The same for a wait that does not end with it: marks nothing. */
 int weft_pending_peek(void);
 
+/* The same, shortly after a look and right before a weft_park: a deadline that has passed in between is
+ * left to the park, which it ends at once, and so the clock is not read. */
+int weft_pending_before_park(void);
+
 /* Any number below n, of a sequence without meaning; the seed's in a simulation. */
 size_t weft_any_below(size_t n);
 

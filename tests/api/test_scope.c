@@ -403,3 +403,41 @@ Test(scope, deadlines_fire_in_many_tasks_at_once)
 {
 	run_on_1_2_4(fire_in_many_tasks);
 }
+
+static void compute_until(weft_ns until)
+{
+	while (weft_now() < until)
+		; /* ends by the clock */
+}
+
+/* passed: the outer one, before the inner one ends, or after. */
+static void pass_around_an_inner_one(bool passed)
+{
+	struct weft_scope outer, inner;
+	weft_ns until = weft_now() + WEFT_MS(20);
+
+	weft_deadline_begin(&outer, WEFT_MS(20));
+	cr_assert(weft_checkpoint() == 0 || weft_now() >= until);
+	weft_deadline_begin(&inner, WEFT_SEC(20));
+	cr_assert(weft_checkpoint() == 0 || weft_now() >= until);
+	if (passed)
+		compute_until(until + WEFT_MS(1));
+	cr_assert_eq(weft_scope_end(&inner), 0, "no call was cut short by it");
+	compute_until(until + WEFT_MS(1));
+	cr_assert_eq(weft_checkpoint(), -ETIMEDOUT);
+	cr_assert_eq(weft_scope_end(&outer), 1);
+	cr_assert_eq(weft_checkpoint(), 0);
+}
+
+static int pass_without_a_look(void *arg)
+{
+	(void)arg;
+	pass_around_an_inner_one(true);
+	pass_around_an_inner_one(false);
+	return 0;
+}
+
+Test(scope, an_outer_deadline_is_seen_though_an_inner_one_came_and_went)
+{
+	run_on_1_2_4(pass_without_a_look);
+}

@@ -162,6 +162,19 @@ static size_t timeout(size_t n)
 	return ended;
 }
 
+/* A checkpoint while a deadline runs, which is what a server's calls mostly are. */
+static size_t timed_checkpoint(size_t n)
+{
+	struct weft_scope scope;
+	size_t passed = 0;
+
+	weft_deadline_begin(&scope, WEFT_SEC(3600));
+	for (size_t i = 0; i < n; i++)
+		passed += weft_checkpoint() == 0;
+	weft_scope_end(&scope);
+	return passed;
+}
+
 static size_t chain(size_t n)
 {
 	struct weft_order *order = weft_order_create(WEFT_ORDER_CHAIN, "chain");
@@ -197,6 +210,7 @@ static const struct path {
 	{"fanin", fanin},
 	{"mutex", mutex},
 	{"timeout", timeout},
+	{"in_deadline", timed_checkpoint},
 	{"chain", chain},
 	{"checkpoint", checkpoint},
 };
