@@ -30,12 +30,13 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { CONNECTIONS_MAX = 16384 };
 enum {
 	ENTRIES = 4096,
-	BUFFERS = 1024, /* a power of two */
-	BUFFER_SIZE = 4096,
+	/* All replies may arrive at once: with many connections as many buffers, and small ones. */
+	BUFFERS_FEW = 1024, BUFFERS_MANY = CONNECTIONS_MAX, /* powers of two */
+	BUFFER_MEMORY = 4 << 20,
 	GROUP = 0,
-	CONNECTIONS_MAX = 16384,
 };
 
 /* What a completion is about: an index of a connection, or one of these. */
@@ -63,7 +64,8 @@ static struct options options = {
 static struct protocol protocol;
 static struct io_uring ring;
 static struct io_uring_buf_ring *pool;
-static char (*pool_memory)[BUFFER_SIZE];
+static char *pool_memory;
+static unsigned buffers, buffer_size;
 static struct connection *connections;
 static unsigned alive;
 static struct histogram latency;
@@ -142,6 +144,11 @@ static void failed(unsigned index)
 	alive--;
 }
 
+static char *buffer(unsigned id)
+{
+	return pool_memory + (size_t)id * buffer_size;
+}
+
 static void replied(unsigned index, const char *data, size_t n, uint64_t now)
 {
 	struct connection *c = &connections[index];
@@ -161,8 +168,8 @@ static void replied(unsigned index, const char *data, size_t n, uint64_t now)
 
 static void give_back(unsigned id)
 {
-	io_uring_buf_ring_add(pool, pool_memory[id], BUFFER_SIZE, (unsigned short)id,
-		io_uring_buf_ring_mask(BUFFERS), 0);
+	io_uring_buf_ring_add(pool, buffer(id), buffer_size, (unsigned short)id,
+		io_uring_buf_ring_mask(buffers), 0);
 	io_uring_buf_ring_advance(pool, 1);
 }
 
@@ -174,7 +181,7 @@ static void received(const struct io_uring_cqe *cqe, uint64_t now)
 		unsigned id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
 
 		if (connections[index].fd >= 0)
-			replied(index, pool_memory[id], (size_t)cqe->res, now);
+			replied(index, buffer(id), (size_t)cqe->res, now);
 		give_back(id);
 	} else if (cqe->res != -ENOBUFS) {
 		if (connections[index].fd >= 0)
@@ -240,6 +247,8 @@ static int connect_one(void)
 	int one = 1;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	if (fd < 0 && errno == EMFILE)
+		die("socket: raise the limit of open files (ulimit -n)", errno);
 	if (fd < 0)
 		die("socket", errno);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
@@ -299,20 +308,23 @@ static void start_ring(void)
 			 IORING_SETUP_CQSIZE,
 		.cq_entries = 4 * ENTRIES,
 	};
-	struct io_uring_buf_reg reg = {.ring_entries = BUFFERS, .bgid = GROUP};
+	struct io_uring_buf_reg reg = {.bgid = GROUP};
 	int rc = io_uring_queue_init_params(ENTRIES, &ring, &params);
 
 	if (rc < 0)
 		die("io_uring_setup", rc);
 	io_uring_register_ring_fd(&ring);
-	pool = map(BUFFERS * sizeof(struct io_uring_buf));
-	pool_memory = map(BUFFERS * sizeof(*pool_memory));
+	buffers = options.connections > BUFFERS_FEW ? BUFFERS_MANY : BUFFERS_FEW;
+	buffer_size = BUFFER_MEMORY / buffers;
+	pool = map(buffers * sizeof(struct io_uring_buf));
+	pool_memory = map(BUFFER_MEMORY);
+	reg.ring_entries = buffers;
 	reg.ring_addr = (uintptr_t)pool;
 	rc = io_uring_register_buf_ring(&ring, &reg, 0);
 	if (rc < 0)
 		die("buffer ring", rc);
 	io_uring_buf_ring_init(pool);
-	for (unsigned id = 0; id < BUFFERS; id++)
+	for (unsigned id = 0; id < buffers; id++)
 		give_back(id);
 }
 
