@@ -56,6 +56,7 @@ struct options {
 struct connection {
 	int fd;
 	uint64_t sent_at;
+	uint32_t replies; /* that count */
 	struct dialog dialog;
 };
 
@@ -161,6 +162,7 @@ static void replied(unsigned index, const char *data, size_t n, uint64_t now)
 		return;
 	case VERDICT_DONE:
 		requests++;
+		c->replies++;
 		histogram_add(&latency, now - c->sent_at);
 		queue_request(index, now);
 	}
@@ -328,6 +330,19 @@ static void start_ring(void)
 		give_back(id);
 }
 
+/* How many requests the connections got answered that were served least and most. */
+static void spread_of_replies(uint32_t *least, uint32_t *most)
+{
+	*least = UINT32_MAX;
+	*most = 0;
+	for (unsigned i = 0; i < options.connections; i++) {
+		uint32_t replies = connections[i].replies;
+
+		*least = replies < *least ? replies : *least;
+		*most = replies > *most ? replies : *most;
+	}
+}
+
 /* The end of the JSON: how many per cent of the requests took at most how long. */
 static void print_distribution(void)
 {
@@ -346,21 +361,25 @@ static void print_distribution(void)
 static void report(double seconds, double server_cpu, double own_cpu)
 {
 	static const double percents[] = {50, 99, 99.9};
+	uint32_t least, most;
 	double us[3];
 
+	spread_of_replies(&least, &most);
 	for (int i = 0; i < 3; i++)
 		us[i] = (double)histogram_percentile(&latency, percents[i]) / 1e3;
 	printf(options.json
 			? "{\"connections\": %u, \"seconds\": %.3f, \"requests\": %llu, "
 			  "\"rps\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
-			  "\"p999_us\": %.1f, \"max_us\": %.1f, \"errors\": %llu, "
+			  "\"p999_us\": %.1f, \"max_us\": %.1f, \"least\": %u, \"most\": %u, "
+			  "\"errors\": %llu, "
 			  "\"server_us_per_request\": %.3f, \"own_cpu\": %.3f, "
 			: "%u connections, %.2f s: %llu requests, %.0f/s\n"
 			  "latency us: p50 %.1f  p99 %.1f  p99.9 %.1f  max %.1f\n"
+			  "requests of a connection: %u to %u\n"
 			  "errors %llu, server CPU %.3f us/request, client CPU %.2f\n",
 		options.connections, seconds, (unsigned long long)requests,
 		(double)requests / seconds, us[0], us[1], us[2],
-		(double)latency.max / 1e3, (unsigned long long)errors,
+		(double)latency.max / 1e3, least, most, (unsigned long long)errors,
 		requests ? server_cpu * 1e6 / (double)requests : 0.0, own_cpu / seconds);
 	if (options.json)
 		print_distribution();
@@ -378,6 +397,8 @@ static void measure(void)
 	}
 	drive_until(start + (uint64_t)(options.warmup * 1e9));
 	memset(&latency, 0, sizeof(latency));
+	for (unsigned i = 0; i < options.connections; i++)
+		connections[i].replies = 0;
 	requests = 0;
 	server_cpu = options.pid ? cpu_seconds(options.pid) : 0;
 	own_cpu = cpu_seconds(getpid());
