@@ -34,7 +34,8 @@ enum { CONNECTIONS_MAX = 16384 };
 enum {
 	ENTRIES = 4096,
 	/* All replies may arrive at once: with many connections as many buffers, and small ones. */
-	BUFFERS_FEW = 1024, BUFFERS_MANY = CONNECTIONS_MAX, /* powers of two */
+	BUFFERS_FEW = 1024,
+	BUFFERS_MANY = CONNECTIONS_MAX, /* powers of two */
 	BUFFER_MEMORY = 4 << 20,
 	GROUP = 0,
 };
@@ -370,7 +371,8 @@ static void report(double seconds, double server_cpu, double own_cpu)
 	printf(options.json
 			? "{\"connections\": %u, \"seconds\": %.3f, \"requests\": %llu, "
 			  "\"rps\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
-			  "\"p999_us\": %.1f, \"max_us\": %.1f, \"least\": %u, \"most\": %u, "
+			  "\"p999_us\": %.1f, \"max_us\": %.1f, \"least\": %u, \"most\": "
+			  "%u, "
 			  "\"errors\": %llu, "
 			  "\"server_us_per_request\": %.3f, \"own_cpu\": %.3f, "
 			: "%u connections, %.2f s: %llu requests, %.0f/s\n"

@@ -35,6 +35,7 @@ PROGRAMS = (
     ('chain', BOTH, ('--n', '100000')),
     ('chains', BOTH, ('--n', '2')),
     ('idle', BOTH, ('--n', '300')),
+    ('burst', BOTH, ('--rounds', '2')),
     ('hog', (2,), ('--rounds', '1')),
     ('simulate', ONE, ('--n', '200000')),
     ('file_hot', ONE, ('--n', '50000')),
@@ -58,6 +59,8 @@ GOALS = {
     'chain': (60, None), 'chain_waiting': (160, None), 'chains_times': (None, 0.556),
     'file_hot_times': (1.053, 1.053), 'file_many_times': (1, 1),
     'simulate_fifo': (500, None), 'simulate_random': (500, None), 'simulate_pct': (500, None),
+    'burst_alone': (20, 20), 'burst_newer': (20, 20), 'burst_resumed': (20, 20),
+    'burst_renewed': (20, 20),
     'hog_pingpong_p99': (5000, 5000), 'hog_paced_p99': (5000, 5000),
 }
 
