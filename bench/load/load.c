@@ -30,12 +30,14 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { CONNECTIONS_MAX = 16384 };
 enum {
 	ENTRIES = 4096,
-	BUFFERS = 1024, /* a power of two */
-	BUFFER_SIZE = 4096,
+	/* All replies may arrive at once: with many connections as many buffers, and small ones. */
+	BUFFERS_FEW = 1024,
+	BUFFERS_MANY = CONNECTIONS_MAX, /* powers of two */
+	BUFFER_MEMORY = 4 << 20,
 	GROUP = 0,
-	CONNECTIONS_MAX = 16384,
 };
 
 /* What a completion is about: an index of a connection, or one of these. */
@@ -55,6 +57,7 @@ struct options {
 struct connection {
 	int fd;
 	uint64_t sent_at;
+	uint32_t replies; /* that count */
 	struct dialog dialog;
 };
 
@@ -63,7 +66,8 @@ static struct options options = {
 static struct protocol protocol;
 static struct io_uring ring;
 static struct io_uring_buf_ring *pool;
-static char (*pool_memory)[BUFFER_SIZE];
+static char *pool_memory;
+static unsigned buffers, buffer_size;
 static struct connection *connections;
 static unsigned alive;
 static struct histogram latency;
@@ -142,6 +146,11 @@ static void failed(unsigned index)
 	alive--;
 }
 
+static char *buffer(unsigned id)
+{
+	return pool_memory + (size_t)id * buffer_size;
+}
+
 static void replied(unsigned index, const char *data, size_t n, uint64_t now)
 {
 	struct connection *c = &connections[index];
@@ -154,6 +163,7 @@ static void replied(unsigned index, const char *data, size_t n, uint64_t now)
 		return;
 	case VERDICT_DONE:
 		requests++;
+		c->replies++;
 		histogram_add(&latency, now - c->sent_at);
 		queue_request(index, now);
 	}
@@ -161,8 +171,8 @@ static void replied(unsigned index, const char *data, size_t n, uint64_t now)
 
 static void give_back(unsigned id)
 {
-	io_uring_buf_ring_add(pool, pool_memory[id], BUFFER_SIZE, (unsigned short)id,
-		io_uring_buf_ring_mask(BUFFERS), 0);
+	io_uring_buf_ring_add(pool, buffer(id), buffer_size, (unsigned short)id,
+		io_uring_buf_ring_mask(buffers), 0);
 	io_uring_buf_ring_advance(pool, 1);
 }
 
@@ -174,7 +184,7 @@ static void received(const struct io_uring_cqe *cqe, uint64_t now)
 		unsigned id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
 
 		if (connections[index].fd >= 0)
-			replied(index, pool_memory[id], (size_t)cqe->res, now);
+			replied(index, buffer(id), (size_t)cqe->res, now);
 		give_back(id);
 	} else if (cqe->res != -ENOBUFS) {
 		if (connections[index].fd >= 0)
@@ -240,6 +250,8 @@ static int connect_one(void)
 	int one = 1;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	if (fd < 0 && errno == EMFILE)
+		die("socket: raise the limit of open files (ulimit -n)", errno);
 	if (fd < 0)
 		die("socket", errno);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
@@ -299,21 +311,37 @@ static void start_ring(void)
 			 IORING_SETUP_CQSIZE,
 		.cq_entries = 4 * ENTRIES,
 	};
-	struct io_uring_buf_reg reg = {.ring_entries = BUFFERS, .bgid = GROUP};
+	struct io_uring_buf_reg reg = {.bgid = GROUP};
 	int rc = io_uring_queue_init_params(ENTRIES, &ring, &params);
 
 	if (rc < 0)
 		die("io_uring_setup", rc);
 	io_uring_register_ring_fd(&ring);
-	pool = map(BUFFERS * sizeof(struct io_uring_buf));
-	pool_memory = map(BUFFERS * sizeof(*pool_memory));
+	buffers = options.connections > BUFFERS_FEW ? BUFFERS_MANY : BUFFERS_FEW;
+	buffer_size = BUFFER_MEMORY / buffers;
+	pool = map(buffers * sizeof(struct io_uring_buf));
+	pool_memory = map(BUFFER_MEMORY);
+	reg.ring_entries = buffers;
 	reg.ring_addr = (uintptr_t)pool;
 	rc = io_uring_register_buf_ring(&ring, &reg, 0);
 	if (rc < 0)
 		die("buffer ring", rc);
 	io_uring_buf_ring_init(pool);
-	for (unsigned id = 0; id < BUFFERS; id++)
+	for (unsigned id = 0; id < buffers; id++)
 		give_back(id);
+}
+
+/* How many requests the connections got answered that were served least and most. */
+static void spread_of_replies(uint32_t *least, uint32_t *most)
+{
+	*least = UINT32_MAX;
+	*most = 0;
+	for (unsigned i = 0; i < options.connections; i++) {
+		uint32_t replies = connections[i].replies;
+
+		*least = replies < *least ? replies : *least;
+		*most = replies > *most ? replies : *most;
+	}
 }
 
 /* The end of the JSON: how many per cent of the requests took at most how long. */
@@ -334,21 +362,26 @@ static void print_distribution(void)
 static void report(double seconds, double server_cpu, double own_cpu)
 {
 	static const double percents[] = {50, 99, 99.9};
+	uint32_t least, most;
 	double us[3];
 
+	spread_of_replies(&least, &most);
 	for (int i = 0; i < 3; i++)
 		us[i] = (double)histogram_percentile(&latency, percents[i]) / 1e3;
 	printf(options.json
 			? "{\"connections\": %u, \"seconds\": %.3f, \"requests\": %llu, "
 			  "\"rps\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
-			  "\"p999_us\": %.1f, \"max_us\": %.1f, \"errors\": %llu, "
+			  "\"p999_us\": %.1f, \"max_us\": %.1f, \"least\": %u, \"most\": "
+			  "%u, "
+			  "\"errors\": %llu, "
 			  "\"server_us_per_request\": %.3f, \"own_cpu\": %.3f, "
 			: "%u connections, %.2f s: %llu requests, %.0f/s\n"
 			  "latency us: p50 %.1f  p99 %.1f  p99.9 %.1f  max %.1f\n"
+			  "requests of a connection: %u to %u\n"
 			  "errors %llu, server CPU %.3f us/request, client CPU %.2f\n",
 		options.connections, seconds, (unsigned long long)requests,
 		(double)requests / seconds, us[0], us[1], us[2],
-		(double)latency.max / 1e3, (unsigned long long)errors,
+		(double)latency.max / 1e3, least, most, (unsigned long long)errors,
 		requests ? server_cpu * 1e6 / (double)requests : 0.0, own_cpu / seconds);
 	if (options.json)
 		print_distribution();
@@ -366,6 +399,8 @@ static void measure(void)
 	}
 	drive_until(start + (uint64_t)(options.warmup * 1e9));
 	memset(&latency, 0, sizeof(latency));
+	for (unsigned i = 0; i < options.connections; i++)
+		connections[i].replies = 0;
 	requests = 0;
 	server_cpu = options.pid ? cpu_seconds(options.pid) : 0;
 	own_cpu = cpu_seconds(getpid());

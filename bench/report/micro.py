@@ -35,7 +35,9 @@ PROGRAMS = (
     ('chain', BOTH, ('--n', '100000')),
     ('chains', BOTH, ('--n', '2')),
     ('idle', BOTH, ('--n', '300')),
-    ('hog', (2,), ('--rounds', '1')),
+    ('burst', BOTH, ('--rounds', '2')),
+    ('hog', (2, 4), ('--rounds', '1')),
+    ('wake', BOTH, ('--rounds', '2')),
     ('simulate', ONE, ('--n', '200000')),
     ('file_hot', ONE, ('--n', '50000')),
     ('file_many', ONE, ('--n', '10000')),
@@ -58,7 +60,10 @@ GOALS = {
     'chain': (60, None), 'chain_waiting': (160, None), 'chains_times': (None, 0.556),
     'file_hot_times': (1.053, 1.053), 'file_many_times': (1, 1),
     'simulate_fifo': (500, None), 'simulate_random': (500, None), 'simulate_pct': (500, None),
-    'hog_pingpong_p99': (5000, 5000), 'hog_paced_p99': (5000, 5000),
+    'burst_alone': (20, 20), 'burst_newer': (20, 20), 'burst_resumed': (20, 20),
+    'burst_renewed': (20, 20),
+    'hog_pingpong_p99': (2000, 2000), 'hog_paced_p99': (2000, 2000),
+    'wake_behind_hog': (None, 1000),
 }
 
 TIMEOUT_S = 60
@@ -130,7 +135,8 @@ def run_all(folder, quick, wanted, cpus, say):
             continue
         arguments = quick_arguments if quick else ('--rounds', ROUNDS.get(name, '5'))
         for count in workers:
-            if count <= cpus:
+            # hog is about more computations than processors, too
+            if count <= cpus or name == 'hog':
                 say(f'micro {name}, {count} worker{"s" * (count > 1)}')
                 yield from run_program(folder, name, count, arguments)
         if name == 'file_direct' and shutil.which('fio'):

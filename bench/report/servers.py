@@ -7,6 +7,7 @@ servers with it, so ratios are taken inside a round and then their median.
 import contextlib
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -67,10 +68,13 @@ SCENARIOS = (
     ('echo 64 B, 50 connections', ('--echo', '64', '--connections', '50'),
      ECHO + (two_workers(ECHO),)),
     ('echo 64 B, 1000 connections', ('--echo', '64', '--connections', '1000'), ECHO),
+    ('echo 64 B, 10000 connections', ('--echo', '64', '--connections', '10000'), ECHO),
     ('echo 64 B, 50 connections, without io_uring', ('--echo', '64', '--connections', '50'),
      (ECHO[1], EPOLL)),
     ('echo 64 B, 1000 connections, without io_uring', ('--echo', '64', '--connections', '1000'),
      (ECHO[1], EPOLL)),
+    ('echo 64 B, 10000 connections, without io_uring',
+     ('--echo', '64', '--connections', '10000'), (ECHO[1], EPOLL)),
     ('http hello, 64 connections', ('--http', '/', '--connections', '64'),
      HTTP + (two_workers(HTTP),) + NGINX),
     ('http hello, 512 connections', ('--http', '/', '--connections', '512'), HTTP + NGINX),
@@ -85,6 +89,25 @@ def pin(command, cpu):
     """The command on one processor of those we may use."""
     usable = cpus()
     return ['taskset', '-c', str(usable[cpu % len(usable)]), *command]
+
+
+# Of a server and of the load generator, beside those of the connections.
+DESCRIPTORS_BESIDE = 64
+
+
+def raise_descriptors(connections):
+    """As many descriptors as connections need, for us and those we start: '' or what hinders."""
+    need = connections + DESCRIPTORS_BESIDE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= need:
+        return ''
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE,
+                           (need, hard if hard == resource.RLIM_INFINITY else max(need, hard)))
+    except (OSError, ValueError):
+        return (f'{connections} connections need {need} descriptors a process, '
+                f'{hard} are allowed: raise the limit (ulimit -Hn {need})')
+    return ''
 
 
 @contextlib.contextmanager
@@ -159,6 +182,11 @@ def run_all(folder, quick, wanted, say, peers=False):
         if not wanted(name):
             continue
         servers += peers_of(folder, name, quick) if peers else ()
+        hindered = raise_descriptors(int(load[load.index('--connections') + 1]))
+        if hindered:
+            yield name, [{'server': s[0], 'runs': [], 'errors': 0, 'failed': hindered}
+                         for s in servers]
+            continue
         runs = {server[0]: [] for server in servers}
         for number in range(rounds):
             say(f'{name}, round {number + 1} of {rounds}')

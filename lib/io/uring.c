@@ -58,6 +58,7 @@
 enum {
 	ENTRIES_DEFAULT = 256,
 	FLUSH_ROUNDS = 4,
+	HIDDEN_AT_A_TIME = 20, /* the kernel brings no more to light in one enter */
 	IOWQ_BOUNDED = 16,   /* kernel threads for files */
 	IOWQ_UNBOUNDED = 64, /* for what may block for long */
 	DRAIN_ROUNDS = 200,
@@ -470,17 +471,19 @@ static unsigned uring_reap(void *state)
 {
 	struct ring *ring = state;
 	unsigned delivered = reap_ready(ring) + weft_uring_detour_reap(ring);
-	uint32_t hidden;
+	uint32_t rounds = weft_load_relaxed(&ring->live) / HIDDEN_AT_A_TIME + 1;
 
-	if (delivered)
-		return delivered;
-	hidden = hidden_completions(ring);
-	if (weft_likely(!hidden))
-		return 0;
-	if (hidden & IORING_SQ_CQ_OVERFLOW)
-		weft_add_relaxed(&ring->cq_overflow, 1);
-	enter(ring, 0, IORING_ENTER_GETEVENTS, -1);
-	return reap_ready(ring);
+	for (; rounds > 0; rounds--) {
+		uint32_t hidden = hidden_completions(ring);
+
+		if (weft_likely(!hidden))
+			break;
+		if (hidden & IORING_SQ_CQ_OVERFLOW)
+			weft_add_relaxed(&ring->cq_overflow, 1);
+		enter(ring, 0, IORING_ENTER_GETEVENTS, -1);
+		delivered += reap_ready(ring);
+	}
+	return delivered;
 }
 
 static int uring_has_work(void *state)

@@ -25,7 +25,7 @@ enum { MONITOR_AWAKE, MONITOR_ASLEEP };
 
 static const weft_ns LOOK_OFTEN = 500 * 1000;
 static const weft_ns LOOK_SELDOM = 5 * 1000 * 1000;
-static const weft_ns QUIET = 20 * 1000 * 1000;
+static const weft_ns QUIET = 5 * 1000 * 1000;
 
 struct watched {
 	uint64_t turns;
@@ -154,7 +154,8 @@ static void nap(struct weft_runtime *runtime, weft_ns quiet)
 	weft_ns stall = runtime->config.stall_report;
 	weft_ns interval = stall > 0 && stall / 2 < LOOK_SELDOM ? stall / 2 : LOOK_SELDOM;
 
-	if (weft_idle_sleeping(runtime->idle) > 0 && !all_asleep(runtime))
+	/* All asleep is no reason for a longer one: the next to wake may compute. */
+	if (runtime->count > 1 && weft_idle_sleeping(runtime->idle) > 0)
 		interval = LOOK_OFTEN;
 	if (quiet <= QUIET) {
 		weft_futex_wait(&runtime->monitor_state, MONITOR_AWAKE, interval);

@@ -11,10 +11,11 @@
  *
  * A list that has waited is sealed: spliced in front of `aged`, which is served before anything
  * created later. That is what makes yield mean "everything ready now runs first". For the fairness of
- * new tasks service.c seals the oldest batch every WEFT_SEAL_NS.
+ * new tasks service.c seals the oldest batch every WEFT_SEAL_NS, and all that had been there
+ * then already as long as it costs no memory.
  *
  * Resumed stacks hold memory and go first, in FIFO order; one pick in WEFT_NEW_SHARE takes a
- * new task all the same.
+ * new task all the same, and of sealed ones WEFT_AGED_ROW go for each of them.
  */
 #ifndef WEFT_LIB_SCHED_QUEUE_H
 #define WEFT_LIB_SCHED_QUEUE_H
@@ -23,7 +24,7 @@
 #include "sched/stack.h"
 #include "sched/task.h"
 
-enum { WEFT_NEW_SHARE = 32, WEFT_SEAL_NS = 10 * 1000 * 1000 };
+enum { WEFT_NEW_SHARE = 8, WEFT_AGED_ROW = 3, WEFT_SEAL_NS = 2 * 1000 * 1000 };
 
 struct weft_stack_fifo {
 	struct weft_stack *head, *tail;
@@ -48,6 +49,9 @@ struct weft_queue {
 	struct weft_task_ring aged;  /* sealed ones */
 	struct weft_node *cursor;  /* last task of the current batch; &fresh if that is empty */
 	int64_t sealed_at;         /* when new tasks were last sealed for having waited */
+	uint32_t sealed_batch;     /* the current batch then */
+	uint32_t due_batch;        /* the same of the time before: what is older is due */
+	uint32_t pace;             /* how many due ones are sealed next; 0: none, they cost memory */
 	union {
 		struct {
 			uint32_t batch;            /* number of the current batch */
@@ -175,23 +179,40 @@ static inline void weft_queue_seal(struct weft_queue *queue)
 }
 
 /*
- * The oldest batch goes first from now on. It is found by walking it, once in the life of each task. Not
- * everything that waits: in a tree of tasks that wait for their children that would start all of
- * them, level by level, each holding a stack.
+ * The oldest batch goes first from now on; how many tasks that are. It is found by walking it, once in the
+ * life of each task. Not everything that waits: in a tree of tasks that wait for their children that
+ * would start all of them, level by level, each holding a stack.
  */
-static inline void weft_queue_seal_oldest(struct weft_queue *queue)
+static inline uint32_t weft_queue_seal_oldest(struct weft_queue *queue)
 {
 	struct weft_node *last = queue->fresh.node.prev, *first = last;
-	uint32_t batch = ((struct weft_task *)last)->batch;
+	uint32_t batch = ((struct weft_task *)last)->batch, count = 1;
 
-	while (first->prev != &queue->fresh.node && ((struct weft_task *)first->prev)->batch == batch)
+	if (queue->cursor == last)
+		queue->cursor = &queue->fresh.node;
+	while (first->prev != &queue->fresh.node && ((struct weft_task *)first->prev)->batch == batch) {
 		first = first->prev;
+		count++;
+	}
 	queue->fresh.node.prev = first->prev;
 	first->prev->next = &queue->fresh.node;
 	first->prev = queue->aged.node.prev;
 	queue->aged.node.prev->next = first;
 	last->next = &queue->aged.node;
 	queue->aged.node.prev = last;
+	return count;
+}
+
+/* Whether the oldest new task was there at the seal before the last one. */
+static inline bool weft_queue_is_due(const struct weft_queue *queue)
+{
+	const struct weft_node *last = queue->fresh.node.prev;
+	uint32_t batch;
+
+	if (last == &queue->fresh.node)
+		return false;
+	batch = ((const struct weft_task *)last)->batch;
+	return batch == WEFT_BATCH_OLDEST || (int32_t)(batch - queue->due_batch) < 0;
 }
 
 /* stack has yielded: it runs again after all that is ready now. */

@@ -40,19 +40,34 @@ unsigned weft_worker_fire_due_timers(struct weft_worker *worker)
 	return now >= next ? weft_worker_fire_timers(worker, now) : 0;
 }
 
-/* The new tasks that newer ones have overtaken for longest go first now and then. */
+/*
+ * New tasks that newer ones have overtaken go first now and then: the oldest batch every WEFT_SEAL_NS, so
+ * that a tree of tasks that wait for their children grows by few stacks. In between, everything
+ * that is due, in steps that double, as long as none of those that were started so has been
+ * suspended or left more new tasks than it took: those that just run cost nothing.
+ */
 static void seal_old_tasks(struct weft_worker *worker)
 {
 	struct weft_queue *queue = &worker->queue;
+	uint32_t sealed = 0;
 	weft_ns now;
 
 	if (queue->tasks == 0 || !weft_ring_empty(&queue->aged.node))
 		return;
 	now = weft_now();
-	if (now - queue->sealed_at < WEFT_SEAL_NS)
+	if (now - queue->sealed_at >= WEFT_SEAL_NS) {
+		queue->sealed_at = now;
+		queue->due_batch = queue->sealed_batch;
+		queue->sealed_batch = queue->batch;
+		queue->pace += queue->pace == 0;
+		weft_queue_seal_oldest(queue);
 		return;
-	queue->sealed_at = now;
-	weft_queue_seal_oldest(queue);
+	}
+	while (sealed < queue->pace && weft_queue_is_due(queue))
+		sealed += weft_queue_seal_oldest(queue);
+	if (sealed > 0)
+		queue->pace = queue->pace < WEFT_STEPS_PER_SERVICE / 2 ? queue->pace * 2
+								       : WEFT_STEPS_PER_SERVICE;
 }
 
 unsigned weft_worker_service(struct weft_worker *worker)
@@ -60,6 +75,7 @@ unsigned weft_worker_service(struct weft_worker *worker)
 	unsigned found = 0;
 
 	worker->steps = 0;
+	worker->next_new = 0;
 	worker->backend->flush(worker->backend_state);
 	found += worker->backend->reap(worker->backend_state);
 	found += weft_worker_fire_due_timers(worker);

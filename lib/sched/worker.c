@@ -187,6 +187,31 @@ static inline void switch_to(struct weft_worker *worker, struct weft_stack *to, 
 	finish_switch(weft_worker_current());
 }
 
+/*
+ * When the next new task has its turn. Between rows of sealed ones a stack takes two steps: it is
+ * suspended at one, and the loop goes on at the next.
+ */
+static inline void put_off_new(struct weft_worker *worker)
+{
+	uint32_t steps = worker->steps;
+
+	if (weft_likely(weft_ring_empty(&worker->queue.aged.node)))
+		worker->next_new = steps + WEFT_NEW_SHARE;
+	else
+		worker->next_new = steps + 1 + (steps % (WEFT_AGED_ROW + 2) == WEFT_AGED_ROW - 1);
+	if (worker->next_new > WEFT_STEPS_PER_SERVICE)
+		worker->next_new = WEFT_STEPS_PER_SERVICE;
+}
+
+/* The turn of a new task has come: there is none, and the loop need not look around. */
+static bool no_new_due(struct weft_worker *worker)
+{
+	if (worker->queue.tasks > 0 || worker->steps >= WEFT_STEPS_PER_SERVICE)
+		return false;
+	put_off_new(worker);
+	return true;
+}
+
 /* The stack goes on, with a full budget and a batch of its own. */
 static inline struct weft_worker *resumed(struct weft_stack *self)
 {
@@ -268,7 +293,7 @@ struct weft_worker *weft_worker_suspend(struct weft_worker *worker, enum weft_af
 	/* Straight to a ready stack, unless it is the loop's turn to look around. */
 	if (weft_unlikely(worker->schedule != NULL))
 		next = worker->schedule->next(worker->backend_state, worker);
-	else if (++worker->steps < WEFT_STEPS_PER_SERVICE)
+	else if (weft_likely(++worker->steps < worker->next_new) || no_new_due(worker))
 		next = weft_queue_pop_stack(&worker->queue);
 	if (next == self) {
 		WEFT_DEBUG_ASSERT(after == WEFT_AFTER_NOTHING);
@@ -336,10 +361,31 @@ static struct weft_stack *take_stack(struct weft_worker *worker)
 	if (weft_unlikely(worker->schedule != NULL))
 		return worker->handed ? NULL
 				      : worker->schedule->next(worker->backend_state, worker);
-	/* New tasks get their share even if resumed ones never end. */
-	if (worker->handed || (worker->steps % WEFT_NEW_SHARE == 0 && worker->queue.tasks > 0))
+	if (worker->handed)
 		return NULL;
+	/* New tasks get their share even if resumed ones never end. */
+	if (worker->steps >= worker->next_new && worker->queue.tasks > 0) {
+		put_off_new(worker);
+		return NULL;
+	}
 	return weft_queue_pop_stack(&worker->queue);
+}
+
+/*
+ * One that was sealed for having waited. Until it has ended, without having been suspended and with
+ * no more new tasks than before, no more of them are sealed (service.c).
+ */
+__attribute__((noinline)) static void start_aged(
+	struct weft_worker *worker, struct weft_stack *self, struct weft_task *task)
+{
+	uint64_t turns = weft_load_relaxed(&worker->turns);
+	uint32_t pace = worker->queue.pace, tasks = worker->queue.tasks + 1;
+
+	worker->queue.pace = 0;
+	start(worker, self, task);
+	if (weft_worker_current() == worker && weft_load_relaxed(&worker->turns) == turns &&
+		worker->queue.tasks <= tasks)
+		worker->queue.pace = pace;
 }
 
 static void reserve_loop(struct weft_worker *worker);
@@ -350,6 +396,7 @@ static void loop(struct weft_stack *self)
 		struct weft_worker *worker = weft_worker_current();
 		struct weft_stack *stack;
 		struct weft_task *task;
+		bool aged;
 
 		weft_worker_count_turn(worker);
 		if (weft_unlikely(self->reserve)) {
@@ -365,9 +412,13 @@ static void loop(struct weft_stack *self)
 			switch_to(worker, stack, WEFT_AFTER_POOL);
 			continue;
 		}
+		aged = !weft_ring_empty(&worker->queue.aged.node);
 		task = take_task(worker);
 		if (task) {
-			start(worker, self, task);
+			if (weft_unlikely(aged))
+				start_aged(worker, self, task);
+			else
+				start(worker, self, task);
 			if (weft_unlikely(self->caller != NULL))
 				return_to_caller(weft_worker_current(), self);
 			continue;

@@ -75,6 +75,7 @@ struct weft_worker {
 	struct weft_task_magazine free, spare;
 	uint32_t index;
 	uint32_t steps; /* since the last service */
+	uint32_t next_new; /* the step that takes a new task even if stacks are ready */
 	enum weft_after after;
 	struct weft_stack *after_stack; /* what the stack switched away from still needs */
 	struct weft_task *handed;       /* to be run first by the loop on the stack switched to */
