@@ -38,31 +38,6 @@ Test(await, starts_tasks_in_creation_order_all_the_same)
 	cr_assert_eq(run_with(1, await_the_second_first, NULL), 0);
 }
 
-static int yield_then_note(void *arg)
-{
-	weft_yield();
-	return note_start(arg);
-}
-
-static int await_behind_one_that_is_ready(void *arg)
-{
-	struct weft_task *ready = weft_create_task(yield_then_note, "r");
-
-	(void)arg;
-	weft_yield();
-	struct weft_task *created = weft_create_task(note_start, "c");
-	cr_assert_eq(weft_await(created), 0);
-	cr_assert_eq(weft_join(ready), 0);
-	weft_release(created);
-	cr_assert_str_eq(starts, "rc", "who is ready comes first");
-	return 0;
-}
-
-Test(await, does_not_overtake_one_that_is_ready)
-{
-	cr_assert_eq(run_with(1, await_behind_one_that_is_ready, NULL), 0);
-}
-
 /* -- one that waits itself --------------------------------------------------------------------- */
 
 static int wait_in_many_ways(void *arg)
