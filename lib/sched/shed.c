@@ -28,7 +28,7 @@ enum {
 	TASK_SLABS_STEP = 32,
 };
 
-weft_ns weft_shed_window = 1500 * 1000 * 1000;
+weft_ns weft_shed_window = 1000 * 1000 * 1000;
 
 static uint32_t stacks_least(unsigned class)
 {
