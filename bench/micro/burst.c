@@ -1,212 +1,222 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * burst - n tasks of a microsecond are ready at once: how long does the one that waits longest wait
- * for its first run? In ms.
- *
- * alone:   nothing else is there.
- * newer:   64 others, each of which creates the next one as it ends, came before and go on coming.
- * resumed: 64 others, in pairs that wake each other for ever.
- * renewed: each of the n creates the next one as it ends, for 200 ms, so that n are ready all the time;
- *          what counts is the longest wait of all of them.
- *
- * Who creates a task does not wait for it, so none is run in place.
+ * burst - is the memory of a burst given back? A runtime is idle; then comes a burst of n tasks: all asleep at
+ * once, or created and not started, or with a timer and a channel each; then it is idle again, and watched from
+ * a plain thread. What the process takes then, resident and in page tables, as a multiple of what it took before,
+ * as soon as that is at most twice as much, or else after 10 s; when that was; and the peak.
  */
 #include "bench.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
-enum { OTHERS = 64, NS_EACH = 1000, RENEWED_MS = 200 };
+enum { PERIOD_MS = 100, WATCHED_MS = 10000, WITHIN = 2 };
 
-/* One place in the crowd; whoever is in it hands it on. */
-struct place {
-	struct round *round;
-	weft_ns created, longest;
-	bool renews;
+/* A channel of fewer is a block of up to 128 bytes, which the C library keeps until a larger one is asked for. */
+enum { ITEMS = 16 };
+
+struct burst {
+	const char *name;
+	int (*body)(void *arg);
+	size_t n;
+	double peak; /* KiB */
 };
 
-struct round {
-	struct weft_event_flag ended;
-	atomic_size_t left;
-	atomic_bool over; /* nobody renews itself any more */
-};
-
-struct pair {
-	struct round *round;
-	struct weft_sem turns[2];
-};
-
-struct half {
-	struct pair *pair;
-	int side;
-};
-
-static void compute(void)
+/* KiB, resident and in page tables. */
+static double memory_now(void)
 {
-	weft_ns end = weft_now() + NS_EACH;
+	FILE *file = fopen("/proc/self/status", "r");
+	double memory = 0, kib;
+	char line[256];
 
-	while (weft_now() < end)
-		;
+	bench_check(file != NULL, "/proc/self/status");
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "VmRSS: %lf", &kib) == 1 ||
+			sscanf(line, "VmPTE: %lf", &kib) == 1)
+			memory += kib;
+	}
+	fclose(file);
+	return memory;
 }
 
-static void leave(struct round *round)
+static atomic_size_t begun;
+static struct weft_event_flag wake;
+
+static int sleeper(void *arg)
 {
-	if (atomic_fetch_sub(&round->left, 1) == 1)
-		weft_event_flag_set(&round->ended);
+	(void)arg;
+	begun++;
+	return weft_event_flag_wait(&wake);
 }
 
-static int occupant(void *arg);
-
-static void fill(struct place *place)
+static int sleepers(void *arg)
 {
-	place->created = weft_now();
-	weft_release(weft_create_task(occupant, place));
-}
+	struct burst *burst = arg;
+	struct weft_task **tasks = malloc(burst->n * sizeof(*tasks));
 
-static int occupant(void *arg)
-{
-	struct place *place = arg;
-	weft_ns waited = weft_now() - place->created;
-
-	if (waited > place->longest)
-		place->longest = waited;
-	compute();
-	if (place->renews && !place->round->over)
-		fill(place);
-	else
-		leave(place->round);
+	begun = 0;
+	weft_event_flag_clear(&wake);
+	for (size_t i = 0; i < burst->n; i++)
+		tasks[i] = weft_create_task(sleeper, NULL);
+	while (begun < burst->n)
+		weft_sleep(WEFT_MS(1));
+	burst->peak = memory_now();
+	weft_event_flag_set(&wake);
+	bench_check(weft_gather(tasks, burst->n, NULL, 0) == 0, "every sleeper succeeds");
+	weft_release_all(tasks, burst->n);
+	free(tasks);
 	return 0;
 }
 
-static void begin(struct round *round, size_t count)
+static int nothing(void *arg)
 {
-	atomic_store(&round->left, count);
-	atomic_store(&round->over, false);
-	round->ended = (struct weft_event_flag){0};
-}
-
-static void crowd(struct round *round, struct place *places, size_t n, bool renews)
-{
-	for (size_t i = 0; i < n; i++)
-		places[i] = (struct place){.round = round, .renews = renews};
-	for (size_t i = 0; i < n; i++)
-		fill(&places[i]);
-}
-
-static double longest(struct place *places, size_t n)
-{
-	weft_ns most = 0;
-
-	for (size_t i = 0; i < n; i++)
-		most = places[i].longest > most ? places[i].longest : most;
-	free(places);
-	return (double)most / 1e6;
-}
-
-static struct place *places_of(size_t n)
-{
-	struct place *places = calloc(n, sizeof(*places));
-
-	bench_check(places != NULL, "memory");
-	return places;
-}
-
-/* n at once, while what others began goes on; the longest wait. */
-static double burst(size_t n)
-{
-	struct place *places = places_of(n);
-	struct round round;
-
-	begin(&round, n);
-	crowd(&round, places, n, false);
-	bench_check(weft_event_flag_wait(&round.ended) == 0, "all have run");
-	return longest(places, n);
-}
-
-static double alone(size_t n)
-{
-	return burst(n);
-}
-
-static double newer(size_t n)
-{
-	struct place others[OTHERS];
-	struct round round;
-	double figure;
-
-	begin(&round, OTHERS);
-	crowd(&round, others, OTHERS, true);
-	weft_sleep(WEFT_MS(20)); /* on every worker */
-	figure = burst(n);
-	round.over = true;
-	weft_event_flag_wait(&round.ended);
-	return figure;
-}
-
-static double renewed(size_t n)
-{
-	struct place *places = places_of(n);
-	struct round round;
-
-	begin(&round, n);
-	crowd(&round, places, n, true);
-	weft_sleep(WEFT_MS(RENEWED_MS));
-	round.over = true;
-	weft_event_flag_wait(&round.ended);
-	return longest(places, n);
-}
-
-static int take_turns(void *arg)
-{
-	struct half *half = arg;
-	struct pair *pair = half->pair;
-
-	while (!pair->round->over) {
-		weft_sem_acquire(&pair->turns[half->side], 1);
-		compute();
-		weft_sem_release(&pair->turns[!half->side], 1);
-	}
-	leave(pair->round);
+	(void)arg;
 	return 0;
 }
 
-static double resumed(size_t n)
+static int unstarted(void *arg)
 {
-	struct pair pairs[OTHERS / 2];
-	struct half halves[OTHERS];
-	struct round round;
-	double figure;
+	struct burst *burst = arg;
+	struct weft_task **tasks = malloc(burst->n * sizeof(*tasks));
 
-	begin(&round, OTHERS);
-	for (int i = 0; i < OTHERS; i++) {
-		struct pair *pair = &pairs[i / 2];
+	for (size_t i = 0; i < burst->n; i++)
+		tasks[i] = weft_create_task(nothing, NULL);
+	burst->peak = memory_now();
+	bench_check(weft_gather(tasks, burst->n, NULL, 0) == 0, "every task succeeds");
+	weft_release_all(tasks, burst->n);
+	free(tasks);
+	return 0;
+}
 
-		pair->round = &round;
-		weft_sem_init(&pair->turns[i % 2], i % 2);
-		halves[i] = (struct half){.pair = pair, .side = i % 2};
+/* Under a deadline, so with a timer; what is sent to it comes in an order of no meaning. */
+static int receiver(void *arg)
+{
+	struct weft_scope scope;
+	size_t item;
+	int rc, ended;
+
+	begun++;
+	weft_deadline_begin(&scope, WEFT_SEC(3600));
+	rc = weft_chan_recv(arg, &item);
+	ended = weft_scope_end(&scope);
+	return rc == 1 && !ended ? 0 : -1;
+}
+
+static int channels(void *arg)
+{
+	struct burst *burst = arg;
+	struct weft_task **tasks = malloc(burst->n * sizeof(*tasks));
+	struct weft_chan **chans = malloc(burst->n * sizeof(*chans));
+
+	begun = 0;
+	for (size_t i = 0; i < burst->n; i++) {
+		chans[i] = weft_chan_create(sizeof(size_t), ITEMS);
+		tasks[i] = weft_create_task(receiver, chans[i]);
 	}
-	for (int i = 0; i < OTHERS; i++)
-		weft_release(weft_create_task(take_turns, &halves[i]));
-	weft_sleep(WEFT_MS(20));
-	figure = burst(n);
-	round.over = true;
-	weft_event_flag_wait(&round.ended);
-	return figure;
+	while (begun < burst->n)
+		weft_sleep(WEFT_MS(1));
+	burst->peak = memory_now();
+	for (size_t i = 0; i < burst->n; i++) {
+		size_t at = (i * 7919 + 13) % burst->n;
+
+		weft_chan_send(chans[at], &i);
+	}
+	for (size_t i = 0; i < burst->n; i++)
+		weft_chan_close(chans[i]); /* if 7919 divides n, some got nothing */
+	weft_gather(tasks, burst->n, NULL, WEFT_GATHER_ALL);
+	for (size_t i = 0; i < burst->n; i++) {
+		weft_status(tasks[i]);
+		weft_chan_destroy(chans[i]);
+	}
+	weft_release_all(tasks, burst->n);
+	free(chans);
+	free(tasks);
+	return 0;
+}
+
+static void pause_ms(int ms)
+{
+	struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+
+	nanosleep(&time, NULL);
+}
+
+static void print(const char *what, const char *of, unsigned workers, double figure,
+	const char *unit)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "burst_%s%s", of, what);
+	bench_print(name, workers, &figure, 1, unit);
+}
+
+static void watch(struct weft_runtime *rt, struct burst *burst, unsigned workers)
+{
+	double before = memory_now(), after;
+	int ms = 0;
+
+	bench_check(weft_runtime_call(rt, burst->body, burst, WEFT_FOREVER) == 0,
+		"the burst");
+	for (;;) {
+		after = memory_now();
+		if (after <= WITHIN * before || ms >= WATCHED_MS)
+			break;
+		pause_ms(PERIOD_MS);
+		ms += PERIOD_MS;
+	}
+	print("", burst->name, workers, after / before, "x-idle");
+	print("_after", burst->name, workers, ms / 1e3, "s");
+	print("_peak", burst->name, workers, burst->peak / 1024, "MiB");
+}
+
+/* As many as were asked for, or as fit into two thirds of what memory is free. */
+static size_t affordable(size_t n)
+{
+	FILE *file = fopen("/proc/meminfo", "r");
+	unsigned long kib = 0;
+	char line[256];
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "MemAvailable: %lu", &kib) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kib && n > kib / 9 ? kib / 9 : n;
 }
 
 int main(int argc, char **argv)
 {
-	static const struct bench benches[] = {
-		{"burst_alone", "ms", 10000, alone},
-		{"burst_newer", "ms", 10000, newer},
-		{"burst_resumed", "ms", 10000, resumed},
-		{"burst_renewed", "ms", 10000, renewed},
+	struct bench_options options = bench_parse(argc, argv);
+	size_t n = affordable(options.n ? options.n : 300000);
+	struct burst bursts[] = {
+		{.name = "sleepers", .body = sleepers, .n = n},
+		{.name = "unstarted", .body = unstarted, .n = n},
+		{.name = "channels", .body = channels, .n = n / 3},
 	};
+	struct burst first = {.n = 10};
+	struct weft_config config = WEFT_CONFIG_INIT;
+	struct weft_runtime *rt;
+	int rc;
 
-	for (size_t i = 0; i < sizeof(benches) / sizeof(*benches); i++) {
-		if (bench_main(argc, argv, &benches[i]) != 0)
-			return 1;
+	/* Else it learns to keep arrays like the program's own, which are not what is measured. */
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	config.workers = options.workers;
+	config.stall_report = -1;
+	rc = weft_runtime_create(&config, &rt);
+	if (rc < 0) {
+		fprintf(stderr, "burst: %s\n", strerror(-rc));
+		return 1;
 	}
+	for (size_t i = 0; i < sizeof(bursts) / sizeof(bursts[0]); i++) /* once, small */
+		bench_check(
+			weft_runtime_call(rt, bursts[i].body, &first, WEFT_FOREVER) == 0,
+			"call");
+	for (size_t i = 0; i < sizeof(bursts) / sizeof(bursts[0]); i++)
+		watch(rt, &bursts[i], options.workers);
+	weft_runtime_destroy(rt);
 	return 0;
 }

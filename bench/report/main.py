@@ -14,6 +14,7 @@ import sys
 import time
 
 import cache
+import curves
 import micro
 import model
 import order
@@ -155,13 +156,38 @@ def measure_peers(folder, options, wanted, results, sections):
         print(f'\n{reached} of {len(judged)} figures reach what they must')
     for title, x_title, series in peers.run_scaling(folder, options.quick, wanted, say):
         hush()
-        print(f'\n{title}, ns each')
-        xs = sorted({x for line in series.values() for x, _ in line})
-        print_table([x_title, *(str(x) for x in xs)],
-                    [[who, *(f'{dict(line)[x]:.1f}' if x in dict(line) else '-' for x in xs)]
-                     for who, line in series.items()])
+        print_curves(title, x_title, series)
         results['scaling'].append({'title': title, 'x': x_title, 'series': series})
         sections.append(page.scaling_section(title, x_title, series))
+
+
+def print_curves(title, x_title, series):
+    xs = sorted({x for line in series.values() for x, _ in line})
+    print(f'\n{title}, ns each')
+    print_table([x_title, *(str(x) for x in xs)],
+                [[who, *(f'{dict(line)[x]:.1f}' if x in dict(line) else '-' for x in xs)]
+                 for who, line in series.items()])
+
+
+def measure_curves(folder, options, wanted, results, sections):
+    """Cost curves: whole if asked for, else the short ones."""
+    short, found, count = options.quick or not options.only, [], 0
+    results['curves'] = []
+    for title, x_title, series, cliffs in curves.run_all(folder, short, wanted, say):
+        hush()
+        print_curves(title, x_title, series)
+        found += cliffs
+        count += sum(len(line) > 1 for line in series.values())
+        results['curves'].append({'title': title, 'x': x_title, 'series': series})
+        sections.append(page.scaling_section(title, x_title, series))
+    if count:
+        words = found or [f'no cliff in {count} curves: no step of more than {curves.COUNT_STEP:g} times '
+                          f'per size, {curves.WORKER_STEP:g} times per number of workers']
+        print()
+        for text in words:
+            print(f'cliff: {text}' if found else text)
+        results['cliffs'] = found
+        sections.append('<h3>Cliffs</h3>' + page.table(['what'], [[w] for w in words]))
 
 
 def measure(options, results, sections):
@@ -173,6 +199,7 @@ def measure(options, results, sections):
         measure_peers(folder, options, wanted, results, sections)
     else:
         measure_micro(folder, options, wanted, results, sections)
+        measure_curves(folder, options, wanted, results, sections)
     measure_order(folder, options, wanted, results, sections)
     if not options.peers:
         measure_model(folder, options, wanted, sections)

@@ -39,6 +39,15 @@ static int code_of(long result, int saved)
 	return code;
 }
 
+int weft_sys_map_anew(void *base, size_t bytes)
+{
+	int saved = errno;
+	void *got = mmap(base, bytes, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+	return code_of(got == MAP_FAILED ? -1 : 0, saved);
+}
+
 int weft_sys_madvise(void *base, size_t bytes, int advice)
 {
 	int saved = errno;

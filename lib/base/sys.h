@@ -14,6 +14,8 @@
 /* Fresh zeroed anonymous memory, taken page by page; NULL: none. */
 void *weft_sys_map(size_t bytes);
 void weft_sys_unmap(void *base, size_t bytes);
+/* The same memory fresh again, its page tables freed; whoever looks meanwhile finds the one or the other. 0 or -errno. */
+int weft_sys_map_anew(void *base, size_t bytes);
 /* 0 or -errno. */
 int weft_sys_madvise(void *base, size_t bytes, int advice);
 int weft_sys_protect_none(void *base, size_t bytes);

@@ -5,8 +5,11 @@
  * worker.h): its completions are reaped, its submissions flushed, its timers fired, its mail
  * read and its ready work handed to the others. Its stall is reported by name.
  *
+ * In between it gives back the memory that a burst has left (shed.h).
+ *
  * It looks every half millisecond while somebody could help, seldom otherwise, and sleeps
- * without bound once all workers have slept for a while: an idle runtime makes no wake-ups.
+ * without bound once all workers have slept for a while and nothing is to be given back: an idle runtime
+ * makes no wake-ups.
  *
  * MN1  monitor: announce asleep, fence, look whether all workers still sleep  <->  worker: leave the sleepers
  *      (seq_cst), then load monitor_state. Weaker: a worker computes unwatched.
@@ -19,6 +22,7 @@
 
 #include "base/sys.h"
 #include "sched/frame.h"
+#include "sched/shed.h"
 #include "sched/worker.h"
 
 enum { MONITOR_AWAKE, MONITOR_ASLEEP };
@@ -148,8 +152,24 @@ static bool all_asleep(struct weft_runtime *runtime)
 	return (uint32_t)weft_load_seq_cst(&runtime->idle->counts) == runtime->count;
 }
 
+/* Until somebody wakes, or pause has passed; < 0: without bound. */
+static void sleep_through(struct weft_runtime *runtime, weft_ns pause)
+{
+	weft_ns end = weft_time_add(weft_sys_clock(), pause);
+
+	weft_store_seq_cst(&runtime->monitor_state, MONITOR_ASLEEP); /* MN1 */
+	weft_fence_seq_cst();
+	while (all_asleep(runtime) && !weft_load_acquire(&runtime->exiting) &&
+		weft_load_acquire(&runtime->monitor_state) == MONITOR_ASLEEP && pause != 0) {
+		weft_futex_wait(&runtime->monitor_state, MONITOR_ASLEEP, pause);
+		if (pause > 0 && (pause = end - weft_sys_clock()) < 0)
+			pause = 0;
+	}
+	weft_store_seq_cst(&runtime->monitor_state, MONITOR_AWAKE);
+}
+
 /* Sleep until the next look is due; quiet: since when all workers sleep. */
-static void nap(struct weft_runtime *runtime, weft_ns quiet)
+static void nap(struct weft_runtime *runtime, struct weft_shed *shed, weft_ns quiet)
 {
 	weft_ns stall = runtime->config.stall_report;
 	weft_ns interval = stall > 0 && stall / 2 < LOOK_SELDOM ? stall / 2 : LOOK_SELDOM;
@@ -161,12 +181,7 @@ static void nap(struct weft_runtime *runtime, weft_ns quiet)
 		weft_futex_wait(&runtime->monitor_state, MONITOR_AWAKE, interval);
 		return;
 	}
-	weft_store_seq_cst(&runtime->monitor_state, MONITOR_ASLEEP); /* MN1 */
-	weft_fence_seq_cst();
-	while (all_asleep(runtime) && !weft_load_acquire(&runtime->exiting) &&
-		weft_load_acquire(&runtime->monitor_state) == MONITOR_ASLEEP)
-		weft_futex_wait(&runtime->monitor_state, MONITOR_ASLEEP, -1);
-	weft_store_seq_cst(&runtime->monitor_state, MONITOR_AWAKE);
+	sleep_through(runtime, weft_shed_pause(shed, runtime, weft_sys_clock()));
 }
 
 void weft_monitor_wake(struct weft_runtime *runtime)
@@ -182,7 +197,7 @@ static void *monitor_main(void *arg)
 	struct weft_runtime *runtime = arg;
 	struct watched *watched = runtime->watched;
 	weft_ns busy = weft_sys_clock();
-
+	struct weft_shed shed = { .looked = busy };
 	sigset_t all;
 
 	/* Signals are the program's: none shall run its handler here. */
@@ -196,8 +211,13 @@ static void *monitor_main(void *arg)
 			busy = now;
 		for (unsigned i = 0; i < runtime->count; i++)
 			look_at(&runtime->workers[i], &watched[i], now);
-		nap(runtime, now - busy);
+		weft_shed_look(&shed, runtime, now);
+		while (weft_shed_step(&shed, runtime) && all_asleep(runtime) &&
+			!weft_load_acquire(&runtime->exiting))
+			;
+		nap(runtime, &shed, now - busy);
 	}
+	weft_shed_finish(&shed, runtime);
 	return NULL;
 }
 

@@ -14,7 +14,11 @@
 
 #ifdef WEFT_TSAN
 void *__tsan_create_fiber(unsigned flags);
+void __tsan_destroy_fiber(void *fiber);
 void *__tsan_get_current_fiber(void);
+#endif
+#ifdef WEFT_ASAN
+void __asan_unpoison_memory_region(const volatile void *from, size_t bytes);
 #endif
 
 void weft_sanitizer_stack_created(struct weft_stack *stack)
@@ -25,6 +29,26 @@ void weft_sanitizer_stack_created(struct weft_stack *stack)
 #endif
 #ifdef WEFT_HAVE_VALGRIND
 	(void)VALGRIND_STACK_REGISTER(stack->low, (char *)stack);
+#endif
+}
+
+void weft_sanitizer_stack_gone(struct weft_stack *stack)
+{
+	(void)stack;
+#ifdef WEFT_TSAN
+	__tsan_destroy_fiber(stack->fiber);
+#endif
+#ifdef WEFT_ASAN
+	__asan_unpoison_memory_region(stack->low, (size_t)((char *)stack - stack->low));
+#endif
+}
+
+bool weft_sanitizer_keeps_stacks(void)
+{
+#ifdef WEFT_HAVE_VALGRIND
+	return RUNNING_ON_VALGRIND;
+#else
+	return false;
 #endif
 }
 

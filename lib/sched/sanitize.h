@@ -10,6 +10,10 @@
 #include "sched/stack.h"
 
 void weft_sanitizer_stack_created(struct weft_stack *stack);
+/* Its memory is about to go; another may be made in the same place. */
+void weft_sanitizer_stack_gone(struct weft_stack *stack);
+/* Whether somebody remembers stacks who cannot be told that they are gone. */
+bool weft_sanitizer_keeps_stacks(void);
 void weft_sanitizer_thread_stack(struct weft_stack *stack);
 
 #ifdef WEFT_TSAN

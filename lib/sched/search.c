@@ -152,7 +152,7 @@ static void sleep_until_work(struct weft_worker *worker)
 	struct weft_idle *idle = worker->runtime->idle;
 	weft_ns next, wait = -1;
 
-	weft_worker_give_stacks(worker);
+	weft_worker_give_back(worker);
 	weft_idle_sleep(idle, worker->index, worker->searching);
 	if (!work_anywhere(worker)) { /* ID1: the recheck */
 		next = weft_load_relaxed(&worker->next_timer);

@@ -54,6 +54,17 @@ void weft_task_magazine_full(struct weft_worker *worker)
 	worker->free.count = 0;
 }
 
+void weft_task_give_magazines(struct weft_worker *worker)
+{
+	const struct weft_task_magazine none = { NULL, 0 };
+
+	if (worker->free.head)
+		weft_task_pool_put(&worker->runtime->tasks, worker->free);
+	if (worker->spare.head)
+		weft_task_pool_put(&worker->runtime->tasks, worker->spare);
+	worker->free = worker->spare = none;
+}
+
 static inline void init(struct weft_task *task, struct weft_worker *home, const char *site,
 	weft_fn fn, void *arg, unsigned refs)
 {

@@ -24,7 +24,7 @@
 enum {
 	SLAB_SLOTS_FIRST = 16,
 	SLAB_SLOTS_KEPT = 64, /* of a simulation's first slab: what most programs need */
-	SLAB_SLOTS_MOST = 512,
+	SLAB_SLOTS_MOST = WEFT_STACK_SLAB_SLOTS,
 	MAPPINGS_PER_GUARDED_STACK = 2,
 	MAPPINGS_LEFT_TO_OTHERS = 4096,
 };
@@ -171,31 +171,73 @@ static struct weft_stack_slab *slab_new(
 	return slab;
 }
 
-/* Lock held: a slot nobody has used, NULL when no memory or too many. */
-static struct weft_stack_slab *reserve_slot(
+/* Lock held: a slot that was used, and whose memory was given back; its guard is there. */
+static struct weft_stack_slab *take_bare(
 	struct weft_stack_pool *pool, unsigned class, uint32_t *index)
+{
+	struct weft_stack_slab *slab;
+
+	while ((slab = pool->bare[class])) {
+		if (slab->bare_count > 0) {
+			unsigned word = 0;
+
+			while (!slab->bare[word])
+				word++;
+			*index = word * 64 + (uint32_t)__builtin_ctzll(slab->bare[word]);
+			slab->bare[word] &= slab->bare[word] - 1;
+			slab->bare_count--;
+			return slab;
+		}
+		pool->bare[class] = slab->next_bare;
+		slab->listed_bare = false;
+	}
+	return NULL;
+}
+
+/* Lock held: a slab with a slot that nobody has used since it was mapped. */
+static struct weft_stack_slab *unused_slab(struct weft_stack_pool *pool, unsigned class)
 {
 	struct weft_stack_slab *slab = pool->current[class];
 	uint64_t live = weft_load_relaxed(&pool->live);
 	uint64_t first = pool->keeps ? SLAB_SLOTS_KEPT : SLAB_SLOTS_FIRST;
 	uint64_t wanted = live < first ? first : live;
 
-	if (live >= pool->max)
-		return NULL;
-	if (!slab || weft_load_relaxed(&slab->used) == slab->slots) {
-		if (wanted > SLAB_SLOTS_MOST)
-			wanted = SLAB_SLOTS_MOST;
-		if (class > 0)
-			wanted = 1;
+	if (slab && weft_load_relaxed(&slab->used) < slab->slots)
+		return slab;
+	slab = pool->empty[class];
+	if (slab)
+		pool->empty[class] = slab->next_empty;
+	if (wanted > SLAB_SLOTS_MOST)
+		wanted = SLAB_SLOTS_MOST;
+	if (class > 0)
+		wanted = 1;
+	if (!slab)
 		slab = slab_new(pool, class, (uint32_t)wanted);
-		if (!slab && wanted > 1)
-			slab = slab_new(pool, class, 1);
+	if (!slab && wanted > 1)
+		slab = slab_new(pool, class, 1);
+	if (slab)
+		pool->current[class] = slab;
+	return slab;
+}
+
+/* Lock held: a slot without a stack, NULL when no memory or too many. */
+static struct weft_stack_slab *reserve_slot(
+	struct weft_stack_pool *pool, unsigned class, uint32_t *index, bool *guarded)
+{
+	struct weft_stack_slab *slab;
+
+	if (weft_load_relaxed(&pool->live) >= pool->max)
+		return NULL;
+	slab = take_bare(pool, class, index);
+	*guarded = slab != NULL;
+	if (!slab) {
+		slab = unused_slab(pool, class);
 		if (!slab)
 			return NULL;
-		pool->current[class] = slab;
+		*index = weft_load_relaxed(&slab->used);
+		weft_store_release(&slab->used, *index + 1);
 	}
-	*index = weft_load_relaxed(&slab->used);
-	weft_store_relaxed(&pool->live, live + 1);
+	weft_store_relaxed(&pool->live, weft_load_relaxed(&pool->live) + 1);
 	return slab;
 }
 
@@ -241,26 +283,29 @@ static struct weft_stack *carve(
 {
 	struct weft_stack_slab *slab;
 	struct weft_stack *stack;
-	uint32_t index;
+	uint32_t index, given_back;
+	bool guarded;
 	char *slot;
 
 	weft_spin_lock(&pool->lock);
-	slab = reserve_slot(pool, class, &index);
-	if (slab)
-		weft_store_release(&slab->used, index + 1);
+	slab = reserve_slot(pool, class, &index, &guarded);
+	given_back = pool->given_back;
 	weft_spin_unlock(&pool->lock);
 	if (!slab)
 		return NULL;
-	if (guard(pool, slab, index) < 0)
+	if (!guarded && guard(pool, slab, index) < 0)
 		return NULL; /* the slot is lost: no stack without a guard */
 	slot = slab->base + index * slab->slot_bytes;
 	stack = weft_stack_at(pool, slab, index);
 	if (pool->keeps)
 		memset(stack, 0, sizeof(*stack)); /* perhaps not its first life */
-	stack->parker.kind = WEFT_PARKER_STACK;
+	/* parker.kind is WEFT_PARKER_STACK: 0, which a late wake may read meanwhile */
 	stack->class = (uint8_t)class;
 	stack->deadline = WEFT_FOREVER;
 	stack->runtime = runtime;
+	stack->slab = slab;
+	/* A walk (edge.c) that looks twice must not meet the numbers of the stack that was here. */
+	weft_store_relaxed(&stack->edge_sequence, given_back * UINT32_C(0x9E3779B1));
 	stack->low = slot + WEFT_GUARD_BYTES;
 	stack->high = (char *)stack;
 	stack->host_limit = stack->low + (pool->slot_bytes - WEFT_GUARD_BYTES) / 4 * 3;
@@ -276,18 +321,22 @@ struct weft_stack *weft_stack_get(
 
 	weft_spin_lock(&pool->lock);
 	stack = pool->free[class];
-	if (stack)
+	if (stack) {
 		pool->free[class] = stack->next;
+		if (--pool->free_count[class] < pool->free_least[class])
+			pool->free_least[class] = pool->free_count[class];
+	}
 	weft_spin_unlock(&pool->lock);
 	return stack ? stack : carve(pool, runtime, class);
 }
 
-void weft_stack_put_chain(
-	struct weft_stack_pool *pool, struct weft_stack *first, struct weft_stack *last)
+void weft_stack_put_chain(struct weft_stack_pool *pool, struct weft_stack *first,
+	struct weft_stack *last, uint32_t count)
 {
 	weft_spin_lock(&pool->lock);
 	last->next = pool->free[first->class];
 	pool->free[first->class] = first;
+	pool->free_count[first->class] += count;
 	weft_spin_unlock(&pool->lock);
 }
 

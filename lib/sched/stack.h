@@ -8,7 +8,9 @@
  * each switch.
  *
  * Life:   carved from slabs that are unmapped only with the runtime; control blocks are
- *         type-stable, so a late epoch bump or wake is at worst one spurious look.
+ *         type-stable, so a late epoch bump or wake is at worst one spurious look. What is free and has not been
+ *         needed for a while is given back to the kernel (shed.h): it reads as zeroes then, which is a control
+ *         block that nobody is parked on, and is carved anew.
  * Fields: `parker.state` and `epoch` are shared; `timer` is under its wheel's lock; the rest belongs
  *         to whoever runs on the stack, or, while it is parked or ready, to whoever holds it in
  *         a queue.
@@ -38,6 +40,7 @@ enum {
 	WEFT_STACK_COLORS = 8,    /* first pages at different distances, to spread cache sets */
 	WEFT_STACK_CLASSES = 16,  /* class k: weft_config.stack_size << k */
 	WEFT_STACK_POOL_MAX = 256, /* kept by one worker before half go to the shared pool */
+	WEFT_STACK_SLAB_SLOTS = 512,
 };
 
 struct weft_stack {
@@ -54,6 +57,7 @@ struct weft_stack {
 	weft_ns deadline;          /* the next scope to fire that was not looked at; WEFT_FOREVER: none */
 	struct weft_frame *frame;  /* the running task, hosts beneath it; NULL: only the loop */
 	struct weft_runtime *runtime;
+	struct weft_stack_slab *slab;
 	struct weft_worker *pin;   /* where it must run, while pins > 0 */
 	struct weft_worker *worker; /* on which it runs, or ran last */
 	char *low, *high;          /* usable bytes */
@@ -93,14 +97,27 @@ struct weft_stack_slab {
 	uint32_t guarded; /* of a pool that keeps: the first slots, whose guards are there already */
 	uint32_t slots;
 	uint32_t class;
+	/* under the pool's lock */
+	struct weft_stack_slab *next_empty, *next_bare;
+	bool listed_bare;
+	uint32_t bare_count; /* slots handed out once whose memory has been given back */
+	uint64_t bare[WEFT_STACK_SLAB_SLOTS / 64];
+	/* shed.c's */
+	struct weft_stack *shed;
+	uint32_t shed_count;
 };
 
 struct weft_stack_pool {
 	struct weft_spin lock;
 	struct weft_stack *free[WEFT_STACK_CLASSES];
+	uint32_t free_count[WEFT_STACK_CLASSES];
+	uint32_t free_least[WEFT_STACK_CLASSES]; /* since shed.c looked */
 	_Atomic(struct weft_stack_slab *) slabs;
 	struct weft_stack_slab *current[WEFT_STACK_CLASSES];
-	_Atomic(uint64_t) live; /* carved so far */
+	struct weft_stack_slab *empty[WEFT_STACK_CLASSES]; /* given back whole: as good as new ones */
+	struct weft_stack_slab *bare[WEFT_STACK_CLASSES];  /* given back in part */
+	uint32_t given_back; /* how often something was */
+	_Atomic(uint64_t) live; /* carved, and not given back */
 	_Atomic(uint32_t) starved; /* workers that go on without a stack; a hint to the others */
 	uint64_t max;
 	size_t slot_bytes; /* of class 0 */
@@ -122,9 +139,9 @@ static inline bool weft_stack_pool_exhausted(struct weft_stack_pool *pool)
 		weft_load_relaxed(&pool->starved) > 0;
 }
 
-/* Return a chain of stacks of one class. */
-void weft_stack_put_chain(
-	struct weft_stack_pool *pool, struct weft_stack *first, struct weft_stack *last);
+/* Return a chain of count stacks of one class. */
+void weft_stack_put_chain(struct weft_stack_pool *pool, struct weft_stack *first,
+	struct weft_stack *last, uint32_t count);
 
 /* The control block of a slab's slot. */
 struct weft_stack *weft_stack_at(

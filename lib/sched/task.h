@@ -6,7 +6,9 @@
  *          belongs to the scheduler until the body has ended, one to each handle. Whoever drops
  *          the last one drops the value and returns the descriptor to a pool of its runtime.
  *          Descriptors are type-stable: their memory stays a weft_task until the runtime is gone,
- *          so a stale pointer in a shared ring or a late cancel reads a valid, if other, task.
+ *          so a stale pointer in a shared ring or a late cancel reads a valid, if other, task. A slab that
+ *          nobody has needed for a while is given back to the kernel (shed.h) and reads as zeroes: tasks that
+ *          nobody can claim, on no stack. It gets a new number when it is used again, so that theirs are new.
  * word:    every cross-thread change is one read-modify-write: references, DONE, the lock of the watch
  *          list, the cancel request. With one handle and a body run in place by its holder nobody
  *          else can look, and plain loads and stores do (sched/run.c).
@@ -300,8 +302,12 @@ struct weft_task_magazine {
 struct weft_task_pool {
 	struct weft_spin lock;
 	struct weft_task *full; /* magazines, linked through node.prev of their heads */
+	uint32_t free_count; /* descriptors in them */
+	uint32_t free_least; /* since shed.c looked */
 	struct weft_task_slab *slabs;
-	uint32_t slab_count;
+	struct weft_task_slab **empty; /* given back: they read as zeroes; shed.c makes the room */
+	uint32_t empty_count;
+	uint32_t slab_count; /* numbers given */
 	bool counts_alone; /* its slabs' numbers are its own, and not the process's: lib/sim */
 };
 
@@ -310,6 +316,7 @@ struct weft_task_slab {
 	struct weft_task_slab *next;
 	uint32_t number;
 	uint32_t used; /* made into magazines so far; under the pool's lock */
+	uint32_t shed_count; /* shed.c's */
 	_Alignas(128) struct weft_task tasks[WEFT_TASK_SLAB_TASKS];
 };
 static_assert(sizeof(struct weft_task_slab) == WEFT_TASK_SLAB_BYTES, "no byte is left over");

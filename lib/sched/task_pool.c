@@ -3,6 +3,7 @@
  * task_pool - slabs of descriptors and the magazines that travel between workers. Magazines are cut from a slab
  * one by one, as they are asked for. A slab is unmapped with its runtime only: descriptors are type-stable.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -18,6 +19,7 @@ void weft_task_pool_put_locked(struct weft_task_pool *pool, struct weft_task_mag
 	magazine.head->batch = magazine.count;
 	magazine.head->node.prev = (struct weft_node *)pool->full;
 	pool->full = magazine.head;
+	pool->free_count += magazine.count;
 }
 
 /* The place is often aligned by luck, since each goes beside the last one; else there is room for one that is. */
@@ -64,11 +66,25 @@ static void slab_finish(const struct weft_task_pool *pool, struct weft_task_slab
 		weft_sys_unmap(slab, sizeof(*slab));
 }
 
+/* One that was given back. */
+static struct weft_task_slab *take_empty(struct weft_task_pool *pool)
+{
+	struct weft_task_slab *slab = NULL;
+
+	weft_spin_lock(&pool->lock);
+	if (pool->empty_count > 0)
+		slab = pool->empty[--pool->empty_count];
+	weft_spin_unlock(&pool->lock);
+	return slab;
+}
+
 static struct weft_task_slab *slab_get(struct weft_task_pool *pool)
 {
 	struct weft_task_slab *slab =
 		pool->counts_alone ? weft_xchg_acq_rel(&kept, NULL) : NULL;
 
+	if (!slab)
+		slab = take_empty(pool);
 	return slab ? slab : map_aligned();
 }
 
@@ -114,6 +130,7 @@ static struct weft_task_magazine slab_new(struct weft_task_pool *pool)
 	while ((magazine = carve(pool)).head) /* of the slab of another, who was as fast */
 		weft_task_pool_put_locked(pool, magazine);
 	slab->number = next_number(pool);
+	slab->used = 0;
 	slab->next = pool->slabs;
 	pool->slabs = slab;
 	magazine = carve(pool);
@@ -130,6 +147,9 @@ struct weft_task_magazine weft_task_pool_get(struct weft_task_pool *pool)
 		magazine.head = pool->full;
 		magazine.count = magazine.head->batch;
 		pool->full = (struct weft_task *)magazine.head->node.prev;
+		pool->free_count -= magazine.count;
+		if (pool->free_count < pool->free_least)
+			pool->free_least = pool->free_count;
 	} else {
 		magazine = carve(pool);
 	}
@@ -152,6 +172,10 @@ void weft_task_pool_finish(struct weft_task_pool *pool)
 		next = slab->next;
 		slab_finish(pool, slab);
 	}
+	while (pool->empty_count > 0)
+		weft_sys_unmap(pool->empty[--pool->empty_count], WEFT_TASK_SLAB_BYTES);
+	free(pool->empty);
+	pool->empty = NULL;
 	pool->slabs = NULL;
 	pool->full = NULL;
 }

@@ -62,7 +62,7 @@ static void pool_rebalance(struct weft_worker *worker)
 		last = last->next;
 	worker->pool = last->next;
 	worker->pooled -= WEFT_STACK_POOL_MAX / 2;
-	weft_stack_put_chain(&worker->runtime->stacks, first, last);
+	weft_stack_put_chain(&worker->runtime->stacks, first, last, WEFT_STACK_POOL_MAX / 2);
 }
 
 static void pool_put(struct weft_worker *worker, struct weft_stack *stack)
@@ -74,7 +74,7 @@ static void pool_put(struct weft_worker *worker, struct weft_stack *stack)
 	}
 	/* The last ones are for whoever needs them first. */
 	if (weft_unlikely(stack->class > 0 || weft_stack_pool_exhausted(&worker->runtime->stacks))) {
-		weft_stack_put_chain(&worker->runtime->stacks, stack, stack);
+		weft_stack_put_chain(&worker->runtime->stacks, stack, stack, 1);
 		return;
 	}
 	stack->next = worker->pool; /* last used, first reused: its page is in the cache */
@@ -83,17 +83,32 @@ static void pool_put(struct weft_worker *worker, struct weft_stack *stack)
 		pool_rebalance(worker);
 }
 
-void weft_worker_give_stacks(struct weft_worker *worker)
+static void give_stacks(struct weft_worker *worker)
 {
 	struct weft_stack *first = worker->pool, *last = first;
+	uint32_t count = worker->pooled;
 
-	if (weft_likely(!first || !weft_stack_pool_exhausted(&worker->runtime->stacks)))
+	if (!first)
 		return;
 	while (last->next)
 		last = last->next;
 	worker->pool = NULL;
 	worker->pooled = 0;
-	weft_stack_put_chain(&worker->runtime->stacks, first, last);
+	weft_stack_put_chain(&worker->runtime->stacks, first, last, count);
+}
+
+void weft_worker_give_back(struct weft_worker *worker)
+{
+	struct weft_runtime *runtime = worker->runtime;
+	uint32_t collections = weft_load_relaxed(&runtime->collections);
+
+	if (weft_unlikely(collections != worker->collections)) {
+		worker->collections = collections;
+		give_stacks(worker);
+		weft_task_give_magazines(worker);
+	} else if (weft_unlikely(weft_stack_pool_exhausted(&runtime->stacks))) {
+		give_stacks(worker);
+	}
 }
 
 /* Who sleeps on free stacks is to give them: now, and later again, who fell asleep meanwhile. */

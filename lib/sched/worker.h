@@ -84,6 +84,7 @@ struct weft_worker {
 	const struct weft_schedule *schedule; /* backend->schedule */
 	struct weft_stack *pool;        /* free stacks of class 0 */
 	uint32_t pooled;
+	uint32_t collections;           /* runtime->collections that it has answered */
 	struct weft_stack *reserve;     /* resumes tasks when no stack is to be had */
 	uint32_t starved_rounds;        /* of the loop on it, in vain */
 	const struct weft_backend *backend;
@@ -130,6 +131,7 @@ struct weft_runtime {
 	_Atomic(uint64_t) posted;    /* tasks created from outside */
 	_Atomic(uint32_t) posting;   /* threads between their look at stopping and the injector */
 	_Atomic(uint32_t) stacks_reported;
+	_Atomic(uint32_t) collections; /* moves when workers that fall asleep are to give what they keep free */
 	struct weft_config config;
 	char backend_text[96];
 	/* monitor */
@@ -233,6 +235,8 @@ static inline void weft_worker_count_turn(struct weft_worker *worker)
 
 /* Return a descriptor whose generation and word say that it is free. */
 void weft_task_magazine_full(struct weft_worker *worker);
+/* All free descriptors of the worker go to the shared pool. */
+void weft_task_give_magazines(struct weft_worker *worker);
 static inline void weft_task_give(struct weft_worker *worker, struct weft_task *task)
 {
 	if (weft_unlikely(worker->free.count >= WEFT_MAGAZINE_TASKS))
@@ -270,8 +274,8 @@ static inline bool weft_worker_may_offer(struct weft_worker *worker)
 			weft_idle_sleeping(worker->runtime->idle) > 0);
 }
 
-/* Inside, about to sleep: somebody else may need the free stacks. */
-void weft_worker_give_stacks(struct weft_worker *worker);
+/* Inside, about to sleep: somebody else may need the free stacks, or nobody for long (shed.h). */
+void weft_worker_give_back(struct weft_worker *worker);
 
 /* Inside, with an empty queue: find work, or sleep until there may be some. */
 void weft_worker_idle(struct weft_worker *worker);
