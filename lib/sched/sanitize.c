@@ -32,6 +32,15 @@ void weft_sanitizer_stack_created(struct weft_stack *stack)
 #endif
 }
 
+void weft_sanitizer_stack_fresh(char *low, size_t bytes)
+{
+	(void)low;
+	(void)bytes;
+#ifdef WEFT_ASAN
+	__asan_unpoison_memory_region(low, bytes);
+#endif
+}
+
 void weft_sanitizer_stack_gone(struct weft_stack *stack)
 {
 	(void)stack;

@@ -10,6 +10,8 @@
 #include "sched/stack.h"
 
 void weft_sanitizer_stack_created(struct weft_stack *stack);
+/* Memory for a stack, perhaps where one was whose frames never ended, in a runtime that is over. */
+void weft_sanitizer_stack_fresh(char *low, size_t bytes);
 /* Its memory is about to go; another may be made in the same place. */
 void weft_sanitizer_stack_gone(struct weft_stack *stack);
 /* Whether somebody remembers stacks who cannot be told that they are gone. */

@@ -296,6 +296,7 @@ static struct weft_stack *carve(
 	if (!guarded && guard(pool, slab, index) < 0)
 		return NULL; /* the slot is lost: no stack without a guard */
 	slot = slab->base + index * slab->slot_bytes;
+	weft_sanitizer_stack_fresh(slot + WEFT_GUARD_BYTES, slab->slot_bytes - WEFT_GUARD_BYTES);
 	stack = weft_stack_at(pool, slab, index);
 	if (pool->keeps)
 		memset(stack, 0, sizeof(*stack)); /* perhaps not its first life */

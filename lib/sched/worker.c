@@ -403,6 +403,16 @@ __attribute__((noinline)) static void start_aged(
 		worker->queue.pace = pace;
 }
 
+/*
+ * Unless this stack was left in start(), for a larger one, and then taken from the pool to start another task
+ * ahead: that one is handed still, and the loop runs it first.
+ */
+static void task_ended_here(struct weft_worker *worker, struct weft_stack *self)
+{
+	if (!worker->handed)
+		return_to_caller(worker, self);
+}
+
 static void reserve_loop(struct weft_worker *worker);
 
 static void loop(struct weft_stack *self)
@@ -435,7 +445,7 @@ static void loop(struct weft_stack *self)
 			else
 				start(worker, self, task);
 			if (weft_unlikely(self->caller != NULL))
-				return_to_caller(weft_worker_current(), self);
+				task_ended_here(weft_worker_current(), self);
 			continue;
 		}
 		stack = worker->schedule ? NULL : weft_queue_pop_stack(&worker->queue);

@@ -5,6 +5,8 @@
  */
 #include "helper.h"
 
+#include <pthread.h>
+
 TestSuite(await, .timeout = PATIENCE);
 
 /* -- order ------------------------------------------------------------------------------------- */
@@ -182,6 +184,63 @@ static int go_on_after_a_cancel(void *arg)
 Test(await, that_was_cancelled_leaves_no_wake_up_behind)
 {
 	run_on_1_2_4(go_on_after_a_cancel);
+}
+
+/* The stack that hands a task over to a larger one is the first in the pool: the child's. */
+enum { LARGE = SANITIZED ? 500 : 20000 };
+
+static struct weft_task *large[LARGE];
+static int created; /* atomic: so many of them */
+
+static void *cancel_the_newest(void *arg)
+{
+	int n;
+
+	while ((n = __atomic_load_n(&created, __ATOMIC_ACQUIRE)) < LARGE) {
+		if (n > 0)
+			weft_cancel(large[n - 1]);
+	}
+	return arg;
+}
+
+static int run_once(void *arg)
+{
+	return ++*(int *)arg;
+}
+
+static int await_on_a_large_stack(void *arg)
+{
+	int runs = 0;
+	struct weft_task *task = weft_create_task(run_once, &runs);
+	int rc = weft_await(task);
+
+	(void)arg;
+	cr_assert(rc == 1 || rc == -ECANCELED, "%d", rc);
+	weft_join(task);
+	cr_assert_eq(runs, 1, "cancelled or not, it ran once");
+	return 0;
+}
+
+static int create_large_ones(void *arg)
+{
+	struct weft_attr attr = { .size = sizeof(attr), .stack_size = 1 << 20 };
+	pthread_t thread;
+
+	(void)arg;
+	cr_assert_eq(pthread_create(&thread, NULL, cancel_the_newest, NULL), 0);
+	for (int i = 0; i < LARGE; i++) {
+		large[i] = weft_create_task_with(await_on_a_large_stack, NULL, &attr);
+		__atomic_store_n(&created, i + 1, __ATOMIC_RELEASE);
+		cr_assert_eq(weft_await(large[i]), 0);
+	}
+	pthread_join(thread, NULL);
+	weft_release_all(large, LARGE);
+	return 0;
+}
+
+Test(await, by_a_task_on_a_large_stack_that_is_cancelled)
+{
+	cr_assert_eq(run_with(1, create_large_ones, NULL), 0);
 }
 
 /* -- circles ----------------------------------------------------------------------------------- */
