@@ -37,11 +37,21 @@ static uint32_t stacks_least(unsigned class)
 
 /* -- stacks ------------------------------------------------------------------------------------ */
 
-/* Lock held: is there something that was not needed in this window, or may not be in the next? */
-static bool stacks_to_shed(const struct weft_stack_pool *pool)
+/* Lock held: how many more can be carved: so many at most are taken, who needs one must find another. */
+static uint64_t room_in(struct weft_stack_pool *pool)
 {
+	uint64_t live = weft_load_relaxed(&pool->live);
+
+	return pool->max > live ? pool->max - live : 0;
+}
+
+/* Lock held: is there something that was not needed in this window, or may not be in the next? */
+static bool stacks_to_shed(struct weft_stack_pool *pool)
+{
+	uint64_t room = room_in(pool);
+
 	for (unsigned class = 0; class < WEFT_STACK_CLASSES; class ++) {
-		if (pool->free_count[class] >= stacks_least(class))
+		if (pool->free_count[class] >= stacks_least(class) && room >= stacks_least(class))
 			return true;
 	}
 	return false;
@@ -67,11 +77,15 @@ static void take_stacks(
 	struct weft_shed *shed, struct weft_stack_pool *pool, unsigned class)
 {
 	struct weft_stack *taken = NULL, *last;
+	uint64_t room;
 	uint32_t count, least, keep;
 
 	weft_spin_lock(&pool->lock);
 	count = pool->free_count[class];
 	least = pool->free_least[class];
+	room = room_in(pool);
+	if (least > room)
+		least = (uint32_t)room;
 	keep = count - least;
 	if (least >= stacks_least(class) && keep <= WALKED_MOST) {
 		taken = pool->free[class];
@@ -143,9 +157,10 @@ static void renew(struct weft_stack_pool *pool, struct weft_stack_slab *slab)
 {
 	for (struct weft_stack *stack = slab->shed; stack; stack = stack->next)
 		weft_sanitizer_stack_gone(stack);
-	if (weft_sys_map_anew(slab->base, slab->bytes) < 0)
-		weft_sys_madvise(slab->base, slab->bytes, MADV_DONTNEED);
-	weft_sys_madvise(slab->base, slab->bytes, MADV_NOHUGEPAGE);
+	/* Refused on locked memory, which would be populated again at once. */
+	if (weft_sys_madvise(slab->base, slab->bytes, MADV_DONTNEED) == 0 &&
+		weft_sys_map_anew(slab->base, slab->bytes) == 0)
+		weft_sys_madvise(slab->base, slab->bytes, MADV_NOHUGEPAGE);
 	weft_spin_lock(&pool->lock);
 	count_given_back(pool, slab);
 	slab->next_empty = pool->empty[slab->class];
@@ -250,8 +265,9 @@ static void take_tasks(struct weft_shed *shed, struct weft_task_pool *pool)
 
 	weft_spin_lock(&pool->lock);
 	keep = pool->free_count - pool->free_least;
-	if (pool->free_least >= TASKS_LEAST &&
+	if (pool->free_least >= TASKS_LEAST && pool->puts != shed->puts &&
 		keep <= WALKED_MOST * WEFT_MAGAZINE_TASKS) {
+		shed->puts = pool->puts;
 		taken = pool->full;
 		pool->full = NULL;
 		pool->free_count = 0;
@@ -306,9 +322,11 @@ static void count_tasks(struct weft_shed *shed, struct weft_task_pool *pool)
 
 static void put_kept(struct weft_shed *shed, struct weft_task_pool *pool)
 {
-	if (shed->kept_count > 0)
+	if (shed->kept_count > 0) {
 		weft_task_pool_put(
 			pool, (struct weft_task_magazine){shed->kept, shed->kept_count});
+		shed->puts++;
+	}
 	shed->kept = NULL;
 	shed->kept_count = 0;
 }
@@ -416,7 +434,7 @@ static bool at_work(const struct weft_shed *shed)
 	return shed->stacks || shed->sorted || shed->tasks != WEFT_SHED_NO_TASKS;
 }
 
-static bool to_shed(struct weft_runtime *runtime)
+static bool to_shed(const struct weft_shed *shed, struct weft_runtime *runtime)
 {
 	struct weft_stack_pool *stacks = &runtime->stacks;
 	bool found;
@@ -428,7 +446,8 @@ static bool to_shed(struct weft_runtime *runtime)
 	found = stacks_to_shed(stacks);
 	weft_spin_unlock(&stacks->lock);
 	weft_spin_lock(&runtime->tasks.lock);
-	found = found || runtime->tasks.free_count >= TASKS_LEAST;
+	found = found || (runtime->tasks.free_count >= TASKS_LEAST &&
+				 runtime->tasks.puts != shed->puts);
 	weft_spin_unlock(&runtime->tasks.lock);
 	return found;
 }
@@ -448,7 +467,7 @@ void weft_shed_look(struct weft_shed *shed, struct weft_runtime *runtime, weft_n
 	if (now - shed->looked < weft_shed_window || at_work(shed))
 		return;
 	shed->looked = now;
-	if (!to_shed(runtime))
+	if (!to_shed(shed, runtime))
 		return;
 	for (unsigned class = 0; class < WEFT_STACK_CLASSES; class ++)
 		take_stacks(shed, &runtime->stacks, class);
@@ -469,7 +488,7 @@ weft_ns weft_shed_pause(struct weft_shed *shed, struct weft_runtime *runtime, we
 
 	if (at_work(shed))
 		return 0;
-	if (!to_shed(runtime))
+	if (!to_shed(shed, runtime))
 		return -1;
 	return left > 0 ? left : 0;
 }

@@ -42,6 +42,7 @@ struct weft_shed {
 		*magazine;      /* taken from the pool; the next one to look at */
 	struct weft_task *kept; /* of slabs that stay */
 	unsigned kept_count;
+	uint32_t puts; /* the task pool's when it was last taken, and what was put back since */
 	struct weft_task_slab **room; /* the pool's next list of empty slabs */
 	struct weft_task_slab *slabs; /* to be emptied */
 };

@@ -304,6 +304,7 @@ struct weft_task_pool {
 	struct weft_task *full; /* magazines, linked through node.prev of their heads */
 	uint32_t free_count; /* descriptors in them */
 	uint32_t free_least; /* since shed.c looked */
+	uint32_t puts; /* magazines that came: unless it moves, shed.c would find what it found */
 	struct weft_task_slab *slabs;
 	struct weft_task_slab **empty; /* given back: they read as zeroes; shed.c makes the room */
 	uint32_t empty_count;

@@ -20,6 +20,7 @@ void weft_task_pool_put_locked(struct weft_task_pool *pool, struct weft_task_mag
 	magazine.head->node.prev = (struct weft_node *)pool->full;
 	pool->full = magazine.head;
 	pool->free_count += magazine.count;
+	pool->puts++;
 }
 
 /* The place is often aligned by luck, since each goes beside the last one; else there is room for one that is. */
@@ -111,6 +112,7 @@ static struct weft_task_magazine carve(struct weft_task_pool *pool)
 		magazine.count = WEFT_MAGAZINE_TASKS;
 	for (unsigned i = 0; i + 1 < magazine.count; i++)
 		magazine.head[i].node.next = &magazine.head[i + 1].node;
+	magazine.head[magazine.count - 1].node.next = NULL; /* locked memory was not emptied: an old link */
 	slab->used += magazine.count;
 	return magazine;
 }

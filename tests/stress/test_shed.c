@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include <weft.h>
 
@@ -226,4 +227,51 @@ Test(shed, bursts_and_late_cancels, .timeout = 120)
 	wait_for(monitor_sleeps, rt, "then the monitor sleeps");
 	cr_assert(given_back(rt) > 2, "also meanwhile");
 	weft_runtime_destroy(rt);
+}
+
+/* -- memory that cannot be given back ------------------------------------------------------------------ */
+
+static int by_address(const void *a, const void *b)
+{
+	uintptr_t x = (uintptr_t)*(struct weft_task *const *)a, y = (uintptr_t)*(struct weft_task *const *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int create_twice(void *arg)
+{
+	static struct weft_task *tasks[UNSTARTED * 2];
+	enum { COUNT = UNSTARTED * 2 };
+
+	(void)arg;
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < COUNT; i++)
+			tasks[i] = weft_create_task(nothing, NULL);
+		if (round == 1)
+			break;
+		for (int i = 0; i < COUNT; i++)
+			cr_assert_eq(weft_join(tasks[i]), 0);
+		weft_sleep(WEFT_MS(100)); /* a hundred windows */
+	}
+	qsort(tasks, COUNT, sizeof(*tasks), by_address);
+	for (int i = 1; i < COUNT; i++)
+		cr_assert_neq(tasks[i - 1], tasks[i], "a descriptor is handed out twice");
+	for (int i = 0; i < COUNT; i++)
+		cr_assert_eq(weft_join(tasks[i]), 0);
+	return 0;
+}
+
+Test(shed, locked_memory_stays_and_is_used_again, .timeout = 60)
+{
+	struct weft_config config = WEFT_CONFIG_INIT;
+
+	if (WEFT_TEST_SCALE > 1) /* a sanitizer's shadow would be locked as well */
+		cr_skip_test("a sanitizer");
+	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
+		cr_skip_test("memory may not be locked here");
+	weft_shed_window = WEFT_MS(1);
+	config.workers = 1;
+	config.stall_report = -1;
+	cr_assert_eq(weft_run(create_twice, NULL, &config), 0);
+	munlockall();
 }
