@@ -267,7 +267,7 @@ static void take_tasks(struct weft_shed *shed, struct weft_task_pool *pool)
 	keep = pool->free_count - pool->free_least;
 	if (pool->free_least >= TASKS_LEAST && pool->puts != shed->puts &&
 		keep <= WALKED_MOST * WEFT_MAGAZINE_TASKS) {
-		shed->puts = pool->puts;
+		shed->puts = pool->puts - (keep > 0); /* what is kept is looked at again */
 		taken = pool->full;
 		pool->full = NULL;
 		pool->free_count = 0;
