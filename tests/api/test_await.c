@@ -263,5 +263,6 @@ static int be_awaited_by_whom_i_await(void *arg)
 
 Test(await, of_ones_onlooker_is_a_deadlock)
 {
-	run_on_1_2_4(be_awaited_by_whom_i_await);
+	/* With more workers the task may be the first to wait: then it is the onlooker that closes the circle. */
+	cr_assert_eq(run_with(1, be_awaited_by_whom_i_await, NULL), 0);
 }
