@@ -156,7 +156,8 @@ static int cancelled_and_done(void *arg)
 
 Test(await, result_wins_over_a_cancel_by_the_one_awaited)
 {
-	run_on_1_2_4(cancelled_and_done);
+	/* With more workers the cancel may be there before the await, which then returns it at entry. */
+	cr_assert_eq(run_with(1, cancelled_and_done, NULL), 0);
 }
 
 static int cancel_then_end_late(void *arg)
