@@ -42,4 +42,7 @@ double bench_now(void);
 /* Ends the program, saying what was wrong, unless ok. */
 void bench_check(int ok, const char *what);
 
+/* As many sleeping tasks as were asked for, or as fit into two thirds of what memory is free. */
+size_t bench_affordable_sleepers(size_t n);
+
 #endif

@@ -173,25 +173,10 @@ static void watch(struct weft_runtime *rt, struct burst *burst, unsigned workers
 	print("_peak", burst->name, workers, burst->peak / 1024, "MiB");
 }
 
-/* As many as were asked for, or as fit into two thirds of what memory is free. */
-static size_t affordable(size_t n)
-{
-	FILE *file = fopen("/proc/meminfo", "r");
-	unsigned long kib = 0;
-	char line[256];
-
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "MemAvailable: %lu", &kib) == 1)
-			break;
-	if (file)
-		fclose(file);
-	return kib && n > kib / 9 ? kib / 9 : n;
-}
-
 int main(int argc, char **argv)
 {
 	struct bench_options options = bench_parse(argc, argv);
-	size_t n = affordable(options.n ? options.n : 300000);
+	size_t n = bench_affordable_sleepers(options.n ? options.n : 300000);
 	struct burst bursts[] = {
 		{.name = "sleepers", .body = sleepers, .n = n},
 		{.name = "unstarted", .body = unstarted, .n = n},

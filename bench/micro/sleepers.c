@@ -104,25 +104,10 @@ static int measure(void *arg)
 	return 0;
 }
 
-/* As many as were asked for, or as fit into two thirds of what memory is free. */
-static size_t affordable(size_t n)
-{
-	FILE *file = fopen("/proc/meminfo", "r");
-	unsigned long kib = 0;
-	char line[256];
-
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "MemAvailable: %lu", &kib) == 1)
-			break;
-	if (file)
-		fclose(file);
-	return kib && n > kib / 9 ? kib / 9 : n;
-}
-
 int main(int argc, char **argv)
 {
 	struct bench_options options = bench_parse(argc, argv);
-	struct figures f = {.n = affordable(options.n ? options.n : 100000)};
+	struct figures f = {.n = bench_affordable_sleepers(options.n ? options.n : 100000)};
 	struct weft_config config = WEFT_CONFIG_INIT;
 	double touch, ratio, each;
 	int rc;
