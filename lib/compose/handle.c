@@ -76,13 +76,6 @@ void weft_release_all(struct weft_task **tasks, size_t n)
 		weft_release(tasks[i]);
 }
 
-struct weft_task *weft_self(void)
-{
-	struct weft_frame *frame = weft_frame_current();
-
-	return frame ? weft_frame_self(frame) : NULL;
-}
-
 const char *weft_name(const struct weft_task *task)
 {
 	const char *site;

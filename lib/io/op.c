@@ -147,7 +147,9 @@ static int submit_and_wait(
 	int rc;
 
 	op->cancel_sent = 0;
-	op->starts_device = entry && weft_at_once_on_disk(op, entry);
+	op->starts_now = entry && weft_at_once_on_disk(op, entry);
+	/* Of a burst of connections each would else wait for a turn of all that are served already. */
+	op->ends_now = op->code == IORING_OP_ACCEPT && !weft_io_current()->simulated;
 	op->parker = weft_parker_self();
 	weft_store_relaxed(&op->done, 0);
 	rc = weft_io_submit(op);

@@ -39,7 +39,8 @@ struct weft_op {
 	_Atomic(uint32_t) done;  /* OP1: release by the reaper, acquire by the waiter */
 	uint32_t slot;           /* the backend's table */
 	uint16_t cancel_sent;
-	uint16_t starts_device;  /* a disk is to begin with it: not to wait for a batch */
+	uint8_t starts_now;      /* not with the next batch: a disk is to begin with it */
+	uint8_t ends_now;        /* starts now, and often ends in that: look for its end before waiting */
 	struct weft_parker *parker;
 	struct weft_worker *home; /* whose ring */
 };

@@ -136,6 +136,16 @@ struct weft_task *weft_frame_self(struct weft_frame *frame)
 	return frame->task;
 }
 
+struct weft_task *weft_self(void)
+{
+	struct weft_worker *worker = weft_worker_current();
+	struct weft_frame *frame = worker ? worker->stack->frame : NULL;
+
+	if (weft_unlikely(!frame || frame->plain))
+		return NULL;
+	return weft_likely(!frame->quiet) ? frame->task : weft_frame_self(frame);
+}
+
 static int newly_pending(struct weft_frame *host, int code_before, weft_ns now)
 {
 	struct weft_scope_state *cause;
@@ -251,6 +261,29 @@ static void spend(struct weft_worker *worker, struct weft_stack *stack, bool for
 		worker = weft_worker_step_back(worker);
 	}
 	weft_worker_leave(worker, was_inside);
+}
+
+/*
+ * The budget is spent. Calls that need not wait take nanoseconds each: then the stack goes on until its slice,
+ * which begins here, has passed. A task that serves a thousand others would else be behind all of them time and again.
+ */
+static void spend_or_go_on(struct weft_worker *worker, struct weft_stack *stack)
+{
+	uint64_t turns = weft_load_relaxed(&worker->turns);
+	weft_ns now;
+
+	if (weft_likely(!worker->schedule)) {
+		now = weft_now();
+		if (worker->slice_turn != turns) {
+			worker->slice_turn = turns;
+			worker->slice_end = now + WEFT_SLICE_NS;
+		}
+		if (now < worker->slice_end) {
+			stack->budget = stack->full_budget;
+			return;
+		}
+	}
+	spend(worker, stack, true);
 }
 
 /* -- orders ------------------------------------------------------------------------------------ */
@@ -375,7 +408,7 @@ void weft_checkpoint_end(struct weft_stack *stack)
 	if (gate)
 		wait_for_turn(worker, stack, gate);
 	else if (stack->budget <= 0) /* else it was suspended meanwhile */
-		spend(worker, stack, true);
+		spend_or_go_on(worker, stack);
 }
 
 int weft_checkpoint_give_way(struct weft_checkpoint *checkpoint)
@@ -431,7 +464,7 @@ __attribute__((noinline)) static int enter_slowly(struct weft_worker *worker,
 		checkpoint->gives_way = stack;
 		return 0;
 	}
-	spend(worker, stack, true);
+	spend_or_go_on(worker, stack);
 	return weft_pending();
 }
 

@@ -198,7 +198,10 @@ static inline void resume(struct weft_stack *stack)
 		return;
 	}
 	was_inside = weft_worker_enter(worker);
-	weft_stack_fifo_push(&worker->queue.ready, stack);
+	if (worker->stack->frame)
+		weft_queue_wake(&worker->queue, stack);
+	else
+		weft_stack_fifo_push(&worker->queue.ready, stack);
 	weft_count(&worker->counters.wakeups);
 	weft_worker_leave(worker, was_inside);
 }

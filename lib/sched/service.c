@@ -76,6 +76,7 @@ unsigned weft_worker_service(struct weft_worker *worker)
 
 	worker->steps = 0;
 	worker->next_new = 0;
+	worker->queue.woken_row = WEFT_WOKEN_ROW; /* what is woken here goes first come first served */
 	worker->backend->flush(worker->backend_state);
 	found += worker->backend->reap(worker->backend_state);
 	found += weft_worker_fire_due_timers(worker);

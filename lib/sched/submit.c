@@ -19,8 +19,12 @@ int weft_io_submit(struct weft_op *op)
 	weft_worker_enter_user(worker);
 	op->home = worker;
 	rc = worker->backend->submit(worker->backend_state, op);
-	if (op->starts_device)
+	if (op->starts_now | op->ends_now)
 		worker->backend->flush(worker->backend_state);
+	if (op->ends_now) {
+		worker->queue.woken_row = WEFT_WOKEN_ROW; /* whoever else ended: first come first served */
+		worker->backend->reap(worker->backend_state);
+	}
 	weft_count(&worker->counters.io_submitted);
 	weft_worker_leave(worker, false);
 	return rc;

@@ -38,7 +38,8 @@
 #include "sched/timer.h"
 
 enum {
-	WEFT_BUDGET = 128,       /* checkpoints before others get a turn */
+	WEFT_BUDGET = 128,       /* checkpoints before others get a turn, */
+	WEFT_SLICE_NS = 100 * 1000, /* unless all of them have taken less than this */
 	WEFT_STEPS_PER_SERVICE = 199,
 	WEFT_SHARE_BATCH = 64,   /* given away at a time, at most */
 	WEFT_SURPLUS = 8,        /* more than this in the queue and a sleeper is worth waking */
@@ -75,6 +76,8 @@ struct weft_worker {
 	struct weft_task_magazine free, spare;
 	uint32_t index;
 	uint32_t steps; /* since the last service */
+	uint64_t slice_turn; /* the turn that slice_end is of */
+	weft_ns slice_end;   /* until when a stack goes on that only makes calls which need not wait */
 	uint32_t next_new; /* the step that takes a new task even if stacks are ready */
 	enum weft_after after;
 	struct weft_stack *after_stack; /* what the stack switched away from still needs */

@@ -110,10 +110,13 @@ static int wait_for_turn(struct mutex *m, uintptr_t self)
  * The edge names the word, not the owner of the moment: the mutex changes hands while we wait,
  * and an edge to who held it once is a cycle that is none.
  */
-static int lock_slow(struct mutex *m, uintptr_t self)
+__attribute__((noinline)) static int lock_slow(struct mutex *m, uintptr_t self, uintptr_t owner)
 {
-	int rc = weft_wait_edge_enter_lock(&m->owner);
+	int rc;
 
+	if ((owner & ~WAITERS) == self)
+		return -EDEADLK;
+	rc = weft_wait_edge_enter_lock(&m->owner);
 	if (rc < 0)
 		return rc;
 	rc = wait_for_turn(m, self);
@@ -138,9 +141,7 @@ int weft_mutex_lock(struct weft_mutex *mutex)
 		return -ENOMEM;
 	if (weft_likely(weft_cas_acquire(&m->owner, &owner, self))) /* MX1 */
 		return 0;
-	if ((owner & ~WAITERS) == self)
-		return -EDEADLK;
-	return lock_slow(m, self);
+	return lock_slow(m, self, owner);
 }
 
 int weft_mutex_trylock(struct weft_mutex *mutex)
@@ -157,7 +158,7 @@ int weft_mutex_trylock(struct weft_mutex *mutex)
 	return 0;
 }
 
-static void unlock_slow(struct mutex *m)
+__attribute__((noinline)) static void unlock_slow(struct mutex *m)
 {
 	struct weft_waiter *first;
 	struct weft_parker *parker = NULL;

@@ -588,6 +588,49 @@ Test(io_socket, keeps_many_connections_apart)
 	run_on_1_2_4(serve_fifty);
 }
 
+enum { BACKLOG = 40 };
+
+static bool all_accepted;
+
+/* Somebody who is always ready. */
+static int count_turns(void *arg)
+{
+	while (!all_accepted) {
+		++*(int *)arg;
+		weft_yield();
+	}
+	return 0;
+}
+
+static int accept_backlog(void *arg)
+{
+	int dialled[BACKLOG], accepted[BACKLOG], turns = 0;
+	char address[64];
+
+	(void)arg;
+	int listener = weft_listen("127.0.0.1:0", BACKLOG, 0);
+	weft_local_address(listener, address, sizeof(address));
+	for (int i = 0; i < BACKLOG; i++)
+		cr_assert_geq(dialled[i] = weft_dial(address, 0), 0);
+	struct weft_task *other = weft_create_task(count_turns, &turns);
+	for (int i = 0; i < BACKLOG; i++)
+		cr_assert_geq(accepted[i] = weft_accept(listener, NULL, NULL, SOCK_CLOEXEC), 0);
+	cr_assert_lt(turns, BACKLOG / 4, "%d turns of somebody else", turns);
+	all_accepted = true;
+	cr_assert_eq(weft_join(other), 0);
+	for (int i = 0; i < BACKLOG; i++) {
+		weft_close(dialled[i]);
+		weft_close(accepted[i]);
+	}
+	return weft_close(listener);
+}
+
+/* Else each of a burst of connections waits until all that are served already have had a turn. */
+Test(io_socket, accepts_a_backlog_in_one_turn)
+{
+	cr_assert_eq(run_with(1, accept_backlog, NULL), 0);
+}
+
 static int share_a_port(void *arg)
 {
 	char address[64];

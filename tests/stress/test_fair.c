@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_fair - no new task waits for ever while others keep coming: not behind newer ones, and not
- * behind tasks that are resumed again and again. Counted in runs, not in time.
+ * behind tasks that are resumed again and again; and no ready one behind two that keep waking each other.
+ * Counted in runs, not in time.
  *
  * One worker: what another does meanwhile would count too, however long this one is kept from its processor.
  */
@@ -17,6 +18,8 @@ enum {
 	RUNS_MAX = 3000000, /* until each has had them: by far more than it takes */
 	PAIRS = 16,
 	RESUMED_MAX = 40 * CROWD, /* turns of the pairs until a crowd has run */
+	IN_A_ROW_MAX = 100,       /* turns of one pair, while others are ready */
+	PAIR_TURNS = 5000,
 	PATIENCE_S = 60,
 };
 
@@ -129,4 +132,45 @@ static int crowd_beside_pairs(void *arg)
 Test(stress_fair, resumed_tasks_do_not_starve_new_ones, .timeout = PATIENCE_S)
 {
 	run_on_one(crowd_beside_pairs);
+}
+
+static size_t last_pair, in_a_row, longest_row;
+
+/* Whom one wakes goes before the other pairs, and wakes the one in turn. */
+static int take_turns_and_count_rows(void *arg)
+{
+	size_t number = (size_t)arg;
+	struct pair *pair = &pairs[number / 2];
+
+	for (int i = 0; i < PAIR_TURNS; i++) {
+		cr_assert_eq(weft_sem_acquire(&pair->turns[number % 2], 1), 0);
+		in_a_row = number / 2 == last_pair ? in_a_row + 1 : 1;
+		last_pair = number / 2;
+		if (in_a_row > longest_row && left == 2 * (size_t)PAIRS)
+			longest_row = in_a_row;
+		weft_sem_release(&pair->turns[1 - number % 2], 1);
+	}
+	left--;
+	return 0;
+}
+
+static int pairs_side_by_side(void *arg)
+{
+	struct weft_group group;
+
+	(void)arg;
+	left = 2 * (size_t)PAIRS;
+	weft_group_begin(&group, 0);
+	for (size_t i = 0; i < 2 * (size_t)PAIRS; i++) {
+		weft_sem_init(&pairs[i / 2].turns[i % 2], i % 2);
+		cr_assert_eq(weft_group_spawn(&group, take_turns_and_count_rows, (void *)i), 0);
+	}
+	cr_assert_eq(weft_group_join(&group), 0);
+	cr_assert_lt(longest_row, IN_A_ROW_MAX, "%zu turns of one pair in a row", longest_row);
+	return 0;
+}
+
+Test(stress_fair, a_pair_does_not_keep_the_others_waiting, .timeout = PATIENCE_S)
+{
+	run_on_one(pairs_side_by_side);
 }
