@@ -116,6 +116,34 @@ int64_t weft_sys_clock(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+static bool clock_source_is_tsc(void)
+{
+	FILE *file = fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re");
+	char name[16] = "";
+
+	if (!file)
+		return false;
+	if (!fgets(name, sizeof(name), file))
+		name[0] = 0;
+	fclose(file);
+	return strcmp(name, "tsc\n") == 0;
+}
+
+bool weft_sys_clock_is_counter(void)
+{
+	static _Atomic(uint32_t) known; /* 0: not yet; else 1 and the answer */
+	uint32_t answer = weft_load_relaxed(&known);
+
+	if (weft_unlikely(!answer)) {
+		int saved = errno;
+
+		answer = 1 + clock_source_is_tsc();
+		weft_store_relaxed(&known, answer);
+		errno = saved;
+	}
+	return answer == 2;
+}
+
 /* The cgroup's quota in processors, rounded up; 0: none, or not readable. */
 static unsigned cgroup_processors(void)
 {

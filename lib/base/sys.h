@@ -6,6 +6,7 @@
 #ifndef WEFT_LIB_BASE_SYS_H
 #define WEFT_LIB_BASE_SYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,8 @@ void weft_futex_wake(_Atomic(uint32_t) *word, int count);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 int64_t weft_sys_clock(void);
+/* Whether the kernel makes that clock from the processor's time-stamp counter. Found out once. */
+bool weft_sys_clock_is_counter(void);
 
 /* Add nanoseconds, saturating at INT64_MAX; durations <= 0 add nothing. */
 static inline int64_t weft_time_add(int64_t now, int64_t duration)

@@ -22,6 +22,12 @@ static struct weft_stack *own_stack(void)
 	return (void *)weft_parker_self(); /* inside a task the parker is the stack */
 }
 
+/* A long deadline may come a little late, never early, and a short one is exact. */
+static weft_ns now_for(weft_ns duration)
+{
+	return duration >= WEFT_MS(10) ? weft_now_at_most() : weft_now();
+}
+
 static void begin(struct weft_scope *scope, enum weft_scope_kind kind, weft_ns duration)
 {
 	struct weft_frame *frame = weft_frame_current();
@@ -30,7 +36,7 @@ static void begin(struct weft_scope *scope, enum weft_scope_kind kind, weft_ns d
 
 	if (!frame || !scope)
 		return;
-	now = weft_now();
+	now = now_for(duration);
 	state->outer = frame->scopes;
 	state->task = frame->task;
 	state->kind = kind;
@@ -58,10 +64,16 @@ void weft_deadline_move(struct weft_scope *scope, weft_ns from_now)
 {
 	struct weft_frame *frame = weft_frame_current();
 
+	weft_ns now;
+
 	if (!frame || !scope || state_of(scope)->task != frame->task)
 		return;
-	state_of(scope)->until = weft_deadline_from(from_now);
-	weft_stack_scopes_changed(own_stack(), 0);
+	now = now_for(from_now);
+	state_of(scope)->until = weft_time_add(now, from_now);
+	if (state_of(scope)->kind == WEFT_SCOPE_DEADLINE)
+		weft_stack_deadline_added(own_stack(), now, state_of(scope)->until);
+	else
+		weft_stack_scopes_changed(own_stack(), now);
 }
 
 int weft_scope_end(struct weft_scope *scope)

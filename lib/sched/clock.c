@@ -15,3 +15,14 @@ weft_ns weft_now(void)
 		return worker->backend->clock(worker->backend_state);
 	return weft_sys_clock();
 }
+
+weft_ns weft_now_at_most(void)
+{
+	struct weft_worker *worker = weft_worker_current();
+
+	if (!worker)
+		return weft_sys_clock();
+	if (weft_unlikely(worker->backend->clock != NULL))
+		return worker->backend->clock(worker->backend_state);
+	return weft_ticks_now(&worker->ticks);
+}

@@ -228,7 +228,7 @@ static int look_at_all(struct weft_stack *stack, bool deliver)
 
 static int look(struct weft_stack *stack, bool deliver)
 {
-	if (weft_stack_only_time(stack) && weft_now() < stack->deadline)
+	if (weft_stack_only_time(stack) && weft_now_at_most() < stack->deadline)
 		return 0;
 	return look_at_all(stack, deliver);
 }
@@ -273,7 +273,7 @@ static void spend_or_go_on(struct weft_worker *worker, struct weft_stack *stack)
 	weft_ns now;
 
 	if (weft_likely(!worker->schedule)) {
-		now = weft_now();
+		now = weft_now_at_most();
 		if (worker->slice_turn != turns) {
 			worker->slice_turn = turns;
 			worker->slice_end = now + WEFT_SLICE_NS;

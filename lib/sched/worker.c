@@ -506,6 +506,7 @@ int weft_worker_init(struct weft_worker *worker, struct weft_runtime *runtime, u
 	weft_store_relaxed(&worker->next_timer, WEFT_FOREVER);
 	weft_queue_init(&worker->queue);
 	weft_wheel_init(&worker->wheel, weft_sys_clock());
+	weft_sys_clock_is_counter(); /* looks into a file: not later, in a task */
 	worker->reserve = weft_stack_get(&runtime->stacks, runtime, 0);
 	if (!worker->reserve)
 		return -ENOMEM;

@@ -28,6 +28,7 @@
 #include <weft/observe.h>
 #include <weft/runtime.h>
 
+#include "base/ticks.h"
 #include "sched/backend.h"
 #include "sched/idle.h"
 #include "sched/mail.h"
@@ -76,6 +77,7 @@ struct weft_worker {
 	struct weft_task_magazine free, spare;
 	uint32_t index;
 	uint32_t steps; /* since the last service */
+	struct weft_ticks ticks; /* for weft_now_at_most */
 	uint64_t slice_turn; /* the turn that slice_end is of */
 	weft_ns slice_end;   /* until when a stack goes on that only makes calls which need not wait */
 	uint32_t next_new; /* the step that takes a new task even if stacks are ready */
