@@ -56,6 +56,7 @@ GROUPS = (
         ('chains', 'chains', (2,), (), 2),
         ('timeout', 'timeout', ONE, ('Go', 'Tokio', 'uvloop', 'asyncio'), 5000),
         ('timers', 'timers_create', ONE, ('Go', 'Tokio', 'uvloop', 'asyncio'), 5000),
+        ('wheel', 'wheel_arm', ONE, (), 100000),
         ('skynet_chan', 'skynet_chan', BOTH, ('Go', 'Tokio'), 10000),
     )),
     ('Memory and idle', (
