@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -56,11 +57,41 @@ const char *http_reason(int status)
 
 void http_conn_begin(struct http_conn *c, int fd)
 {
-	/* The buffers are left as they are. */
+	/* The first buffers are left as they are. */
 	memset(c, 0, offsetof(struct http_conn, date));
 	memcpy(c->date, "Date: ", 6);
 	memcpy(c->date + 6 + HTTP_DATE_LEN, "\r\n", 2);
 	c->fd = fd;
+	c->in = c->first_in;
+	c->in_size = HTTP_FIRST_IN;
+	c->out = c->first_out;
+	c->out_size = HTTP_FIRST_OUT;
+}
+
+/* From the first buffer to the whole one, with the n bytes that are in it. */
+static bool grow(char **buffer, size_t *size, size_t n, size_t whole)
+{
+	char *bytes;
+
+	if (*size == whole)
+		return false;
+	bytes = malloc(whole);
+	if (!bytes)
+		return false;
+	memcpy(bytes, *buffer, n);
+	*buffer = bytes;
+	*size = whole;
+	return true;
+}
+
+static bool grow_in(struct http_conn *c)
+{
+	return grow(&c->in, &c->in_size, c->end, HTTP_HEAD_MAX);
+}
+
+static bool grow_out(struct http_conn *c)
+{
+	return grow(&c->out, &c->out_size, c->out_len, HTTP_OUT_SIZE);
 }
 
 /* Formats the date at most once a second: time() reads a page the kernel shares. */
@@ -100,7 +131,14 @@ bool http_flush(struct http_conn *c, bool more)
 
 bool http_room(struct http_conn *c, size_t n)
 {
-	return n <= HTTP_OUT_SIZE - c->out_len || http_flush(c, false);
+	if (n <= c->out_size - c->out_len ||
+		(grow_out(c) && n <= c->out_size - c->out_len))
+		return true;
+	/* Sending makes room, but not more than there is. */
+	if (http_flush(c, false) && n <= c->out_size)
+		return true;
+	c->broken = true;
+	return false;
 }
 
 /* What the reply says of the connection: nothing where it stays open by default. */
@@ -131,7 +169,7 @@ void http_reply_status(struct http_conn *c, int status, const char *fields)
 		snprintf(content, sizeof(content),
 			"Content-Type: text/plain\r\nContent-Length: %zu\r\n",
 			strlen(text) + 1);
-	c->out_len += (size_t)snprintf(c->out + c->out_len, HTTP_OUT_SIZE - c->out_len,
+	c->out_len += (size_t)snprintf(c->out + c->out_len, c->out_size - c->out_len,
 		"HTTP/1.1 %d %s\r\n%s%s", status, text, content, fields);
 	http_append_end(c);
 	if (c->request.method != HTTP_HEAD && status != 304) {
@@ -152,7 +190,7 @@ static ssize_t receive_last(struct http_conn *c)
 	}
 	weft_shield_begin(&grace, c->stop_at - weft_now());
 	n = weft_recv(
-		c->fd, c->in + c->end, HTTP_HEAD_MAX - c->end, c->end ? 0 : MSG_DONTWAIT);
+		c->fd, c->in + c->end, c->in_size - c->end, c->end ? 0 : MSG_DONTWAIT);
 	weft_scope_end(&grace);
 	return n;
 }
@@ -171,11 +209,13 @@ static ssize_t receive_more(struct http_conn *c)
 		c->end -= c->begin;
 		c->begin = 0;
 	}
-	n = weft_recv(c->fd, c->in + c->end, HTTP_HEAD_MAX - c->end, 0);
+	n = weft_recv(c->fd, c->in + c->end, c->in_size - c->end, 0);
 	if (n == -ECANCELED)
 		n = receive_last(c);
 	if (n > 0)
 		c->end += (size_t)n;
+	if (c->end == c->in_size)
+		grow_in(c); /* there is more than one small request */
 	return n;
 }
 
@@ -190,6 +230,8 @@ static long next_head(struct http_conn *c)
 			return head;
 		if (c->end - c->begin == HTTP_HEAD_MAX)
 			return c->request.started ? -431 : -414;
+		if (c->end - c->begin == c->in_size)
+			return 0; /* no memory */
 		n = receive_more(c);
 		if (n <= 0)
 			return n == -ETIMEDOUT && c->end && !c->broken ? -408 : 0;
@@ -273,7 +315,7 @@ static void say_goodbye(struct http_conn *c)
 	if (n == 0)
 		n = weft_shutdown(c->fd, SHUT_WR) + 1;
 	while (n > 0 && dropped < LINGER_BYTES_MAX) {
-		n = weft_recv(c->fd, c->in, HTTP_HEAD_MAX, 0);
+		n = weft_recv(c->fd, c->in, c->in_size, 0);
 		dropped += n > 0 ? (size_t)n : 0;
 	}
 	weft_scope_end(&patience);
@@ -284,4 +326,8 @@ void http_conn_end(struct http_conn *c)
 {
 	if (c->close && !c->broken)
 		say_goodbye(c);
+	if (c->in != c->first_in)
+		free(c->in);
+	if (c->out != c->first_out)
+		free(c->out);
 }

@@ -32,12 +32,19 @@
 enum {
 	HTTP_HEAD_MAX = 8192,
 	HTTP_BODY_MAX = 1 << 20,
-	HTTP_OUT_SIZE = 24 * 1024, /* touched as far as replies reach */
-	HTTP_REPLY_MAX = 512,      /* an error without further fields fits */
+	HTTP_OUT_SIZE = 24 * 1024,
+	HTTP_REPLY_MAX = 512, /* an error without further fields fits */
+	HTTP_FIRST_IN = 512,
+	HTTP_FIRST_OUT = HTTP_REPLY_MAX,
 	HTTP_DATE_FIELD_LEN = 6 + HTTP_DATE_LEN + 2,
 };
 
-/* On its task's stack, used by that task alone. */
+/*
+ * On its task's stack, used by that task alone. Most connections need no more than the first buffers, which
+ * lie here, so that all that is touched for a request is in one page with the frames beneath it: with
+ * hundreds of connections another page is another miss in the TLB. Those that need more get the whole
+ * buffers from the heap, once.
+ */
 struct http_conn {
 	int fd;
 	int status;      /* what the request is to be refused with, or 0 */
@@ -51,9 +58,12 @@ struct http_conn {
 	size_t head_len;   /* of these, the head of the request */
 	size_t out_len;
 	int64_t date_second; /* the second that date[] tells */
+	char *in, *out;
+	size_t in_size,
+		out_size; /* HTTP_HEAD_MAX, HTTP_OUT_SIZE: they are whole, and from the heap */
 	char date[HTTP_DATE_FIELD_LEN];
-	char out[HTTP_OUT_SIZE];
-	char in[HTTP_HEAD_MAX];
+	char first_in[HTTP_FIRST_IN];
+	char first_out[HTTP_FIRST_OUT];
 };
 
 void http_conn_begin(struct http_conn *c, int fd);
@@ -70,7 +80,8 @@ static inline const char *http_head(const struct http_conn *c)
 /* [S] Reads and drops the body. False: it never came, end the connection. */
 bool http_skip_body(struct http_conn *c);
 
-/* [S] Makes room for n bytes in out[], n <= HTTP_OUT_SIZE. False: what was due does not go. */
+/* [S] Makes room for n bytes in out[], n <= HTTP_OUT_SIZE. False: what was due does not go, or there is no
+ * memory. */
 bool http_room(struct http_conn *c, size_t n);
 
 /* [S] Sends out[]; `more` will follow at once. False: it does not go. */

@@ -37,6 +37,11 @@ def check_requests(out, port):
     expect(out, 'a hundred pipelined', statuses(exchange(port, GOOD * 100)), [200] * 100)
     expect(out, 'pipelined, cut in the middle', statuses(exchange(
         port, GOOD * 2 + GOOD[:9], GOOD[9:] + GOOD)), [200] * 4)
+    # More than a connection begins with room for.
+    large = request(fields=b'X: ' + b'x' * 3000 + b'\r\n')
+    expect(out, 'a large head', statuses(exchange(port, large + GOOD)), [200] * 2)
+    expect(out, 'a large head behind others, in pieces', statuses(exchange(
+        port, GOOD * 3 + large[:400], large[400:500], large[500:] + large)), [200] * 5)
     expect(out, 'an unfinished request gets no reply', exchange(port, GOOD[:-2]), b'')
 
     head = exchange(port, request(b'HEAD'))
