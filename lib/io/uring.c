@@ -58,7 +58,7 @@
 enum {
 	ENTRIES_DEFAULT = 256,
 	FLUSH_ROUNDS = 4,
-	HIDDEN_ROUNDS = 3,   /* the kernel brings 20 completions to light in one enter */
+	HIDDEN_AT_A_TIME = 20, /* the kernel brings no more to light in one enter */
 	IOWQ_BOUNDED = 16,   /* kernel threads for files */
 	IOWQ_UNBOUNDED = 64, /* for what may block for long */
 	DRAIN_ROUNDS = 200,
@@ -368,8 +368,7 @@ static void uring_wake(void *state)
 /* -- out of the kernel ------------------------------------------------------------------------- */
 
 /* A completion of the operation in this slot: 1 when it was the last. */
-static unsigned complete_op(
-	struct ring *ring, uint32_t index, const struct io_uring_cqe *cqe)
+static unsigned complete_op(struct ring *ring, uint32_t index, const struct io_uring_cqe *cqe)
 {
 	struct weft_op *op = ring->slots[index].op;
 
@@ -377,8 +376,7 @@ static unsigned complete_op(
 		op->result = cqe->res;
 		return 0;
 	}
-	return end_op(
-		ring, index, cqe->flags & IORING_CQE_F_NOTIF ? op->result : cqe->res);
+	return end_op(ring, index, cqe->flags & IORING_CQE_F_NOTIF ? op->result : cqe->res);
 }
 
 /*
@@ -469,17 +467,13 @@ static uint32_t hidden_completions(const struct ring *ring)
 	       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
-/*
- * Not all that is hidden: of hundreds of completions brought to light at once, the stacks would be cold again
- * when their turn comes, and so would what the kernel has just touched of their sockets. The next look
- * finds the others; no worker sleeps before (uring_has_work).
- */
 static unsigned uring_reap(void *state)
 {
 	struct ring *ring = state;
 	unsigned delivered = reap_ready(ring) + weft_uring_detour_reap(ring);
+	uint32_t rounds = weft_load_relaxed(&ring->live) / HIDDEN_AT_A_TIME + 1;
 
-	for (int round = 0; round < HIDDEN_ROUNDS; round++) {
+	for (; rounds > 0; rounds--) {
 		uint32_t hidden = hidden_completions(ring);
 
 		if (weft_likely(!hidden))
@@ -565,8 +559,7 @@ static int uring_open(void *state, unsigned entries, unsigned flags)
 	if (rc < 0)
 		goto close_bell;
 	if (ring->able.deferred)
-		ring->flush_flags =
-			IORING_ENTER_GETEVENTS; /* completions show only then */
+		ring->flush_flags = IORING_ENTER_GETEVENTS; /* completions show only then */
 	map_words(ring);
 	rc = weft_uring_add_slots(ring);
 	if (rc < 0)
