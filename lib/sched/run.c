@@ -179,7 +179,7 @@ static inline struct weft_worker *host(struct weft_worker *worker, struct weft_s
 	worker = call(worker, stack, &frame, status);
 	if (weft_likely(worker == before && worker->queue.order == order)) {
 		worker->queue.cursor = cursor; /* nobody was suspended: the host's batch goes on */
-		worker->queue.batch--;
+		worker->queue.order--;
 	}
 	if (weft_unlikely(owner->code))
 		weft_stack_force_look(stack);
@@ -312,7 +312,7 @@ int weft_join(struct weft_task *task)
 	stack->frame = frame.below;
 	if (weft_likely(worker == before && worker->queue.order == order)) {
 		worker->queue.cursor = cursor; /* nobody was suspended: the caller's batch goes on */
-		worker->queue.batch--;
+		worker->queue.order--;
 	}
 	if (weft_unlikely(frame.marks != quiet_frame.marks ||
 		    weft_load_acquire(&task->word) != 2 * WEFT_WORD_REF))
