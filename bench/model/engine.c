@@ -456,7 +456,7 @@ static void give_away(struct model *model, struct weft_worker *worker)
 	while (weft_worker_take_back(worker))
 		;
 	while ((task = weft_queue_pop_task(queue))) {
-		queue->foreign_removals++;
+		weft_queue_count_foreign(queue);
 		task->claim = WEFT_CLAIM_HELD;
 		model_inject(model, &model->monitor, task);
 	}

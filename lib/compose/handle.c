@@ -93,7 +93,13 @@ const char *weft_name(const struct weft_task *task)
 
 uint64_t weft_id(const struct weft_task *task)
 {
-	return !task || (task->flags & WEFT_TASK_FAILED) ? 0 : weft_task_number(task);
+	struct weft_task *asked = (struct weft_task *)task;
+
+	if (!task || (task->flags & WEFT_TASK_FAILED))
+		return 0;
+	if (!(weft_load_relaxed(&asked->word) & WEFT_WORD_NUMBERED))
+		weft_or_acq_rel(&asked->word, WEFT_WORD_NUMBERED);
+	return weft_task_number(task);
 }
 
 int weft_cancel(struct weft_task *task)

@@ -43,7 +43,7 @@ static void run(struct loop *loop, size_t begin, size_t end)
 	upper = (struct range){ loop, begin + (end - begin) / 2, end };
 	task = weft_create_task(run_range, &upper);
 	run(loop, begin, upper.begin);
-	if (weft_id(task) == 0)
+	if (weft_task_failure_code(task) < 0)
 		run(loop, upper.begin, end); /* no memory for a task: here, then */
 	else
 		weft_join(task);

@@ -24,7 +24,7 @@ static unsigned share_tasks(struct weft_worker *worker, unsigned wanted)
 		if (task->flags & WEFT_TASK_PINNED)
 			continue;
 		weft_queue_remove(queue, task);
-		queue->foreign_removals++;
+		weft_queue_count_foreign(queue);
 		if (!weft_share_push_task(&worker->share, task)) {
 			weft_queue_push_oldest(queue, task);
 			break;

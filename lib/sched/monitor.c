@@ -81,7 +81,7 @@ static void give_away(struct weft_worker *worker)
 		struct weft_task *task = weft_queue_next_task(queue);
 
 		weft_queue_remove(queue, task);
-		queue->foreign_removals++;
+		weft_queue_count_foreign(queue);
 		if (task->flags & WEFT_TASK_PINNED) {
 			weft_queue_push_oldest(queue, task);
 			continue;

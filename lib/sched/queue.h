@@ -54,13 +54,12 @@ struct weft_queue {
 	uint32_t sealed_batch;     /* the current batch then */
 	uint32_t due_batch;        /* the same of the time before: what is older is due */
 	uint32_t pace;             /* how many due ones are sealed next; 0: none, they cost memory */
-	union {
-		struct {
-			uint32_t batch;            /* number of the current batch */
-			uint32_t foreign_removals; /* tasks taken out of other batches */
-		};
-		uint64_t order; /* both: while it is unchanged, so is what the cursor means (run.c) */
-	};
+	/*
+	 * Low half: the number of the current batch; high half: how many tasks were taken out of other batches.
+	 * While it is unchanged, so is what the cursor means (run.c). One number, not a union: a load of eight
+	 * bytes right after a store of four has to wait until that has reached the cache.
+	 */
+	uint64_t order;
 	uint32_t tasks; /* on fresh and aged */
 	struct weft_stack_fifo ready;
 	struct weft_stack_fifo yielded;
@@ -146,11 +145,22 @@ static inline struct weft_stack *weft_queue_pop_ready(struct weft_queue *queue)
 	return stack;
 }
 
+static inline uint32_t weft_queue_batch(const struct weft_queue *queue)
+{
+	return (uint32_t)queue->order;
+}
+
 /* What runs now begins a batch of its own. */
 static inline void weft_queue_new_batch(struct weft_queue *queue)
 {
 	queue->cursor = &queue->fresh.node;
-	queue->batch++;
+	queue->order++; /* once in 2^32 times the other half counts one too many, which only costs a batch */
+}
+
+/* A task was taken out of another batch than the current one. */
+static inline void weft_queue_count_foreign(struct weft_queue *queue)
+{
+	queue->order += UINT64_C(1) << 32;
 }
 
 static inline void weft_queue_init(struct weft_queue *queue)
@@ -158,13 +168,13 @@ static inline void weft_queue_init(struct weft_queue *queue)
 	weft_ring_init(&queue->fresh.node);
 	weft_ring_init(&queue->aged.node);
 	queue->fresh.batch = queue->aged.batch = WEFT_BATCH_NO_TASK;
-	queue->batch = WEFT_BATCH_FIRST;
+	queue->order = WEFT_BATCH_FIRST;
 	weft_queue_new_batch(queue);
 }
 
 static inline void weft_queue_push(struct weft_queue *queue, struct weft_task *task)
 {
-	task->batch = queue->batch;
+	task->batch = weft_queue_batch(queue);
 	weft_ring_insert_after(queue->cursor, &task->node);
 	queue->cursor = &task->node;
 	queue->tasks++;
@@ -187,8 +197,8 @@ static inline void weft_queue_remove(struct weft_queue *queue, struct weft_task 
 		queue->cursor = ((struct weft_task *)before)->batch == task->batch
 			? before
 			: &queue->fresh.node;
-	else if (task->batch != queue->batch)
-		queue->foreign_removals++;
+	else if (task->batch != weft_queue_batch(queue))
+		weft_queue_count_foreign(queue);
 	weft_ring_remove(&task->node);
 	queue->tasks--;
 }

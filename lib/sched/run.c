@@ -179,7 +179,7 @@ static inline struct weft_worker *host(struct weft_worker *worker, struct weft_s
 	worker = call(worker, stack, &frame, status);
 	if (weft_likely(worker == before && worker->queue.order == order)) {
 		worker->queue.cursor = cursor; /* nobody was suspended: the host's batch goes on */
-		worker->queue.batch--;
+		worker->queue.order--;
 	}
 	if (weft_unlikely(owner->code))
 		weft_stack_force_look(stack);
@@ -205,7 +205,7 @@ static inline bool nobody_else_can_look(struct weft_task *task, struct weft_work
 {
 	return weft_load_acquire(&task->kind) == weft_task_plain_kind() && /* TK4 */
 		weft_load_relaxed(&task->home) == worker &&
-		weft_load_relaxed(&task->word) == 2 * WEFT_WORD_REF;
+		(weft_load_relaxed(&task->word) & ~WEFT_WORD_NUMBERED) == 2 * WEFT_WORD_REF;
 }
 
 /* What is left of complete and release when both are the caller's. */
@@ -216,7 +216,6 @@ static inline void end_and_free(
 		weft_task_count_end(worker, task, status);
 	else
 		weft_count_release(&worker->counters.done);
-	weft_task_next_generation(task);
 	weft_store_release(&task->word, 0);
 	weft_task_give(worker, task);
 }
@@ -238,7 +237,7 @@ __attribute__((noinline)) static void end_and_release(struct weft_worker *worker
 
 /*
  * What the shortest way leaves aside: scopes left open; values kept; a body that asked for itself, was
- * cancelled, or published a value.
+ * cancelled, or published a value; a task whose number was asked.
  */
 __attribute__((noinline)) static int end_the_long_way(struct weft_worker *worker,
 	struct weft_frame *child, int status)
@@ -312,7 +311,7 @@ int weft_join(struct weft_task *task)
 	stack->frame = frame.below;
 	if (weft_likely(worker == before && worker->queue.order == order)) {
 		worker->queue.cursor = cursor; /* nobody was suspended: the caller's batch goes on */
-		worker->queue.batch--;
+		worker->queue.order--;
 	}
 	if (weft_unlikely(frame.marks != quiet_frame.marks ||
 		    weft_load_acquire(&task->word) != 2 * WEFT_WORD_REF))

@@ -58,7 +58,7 @@ static void seal_old_tasks(struct weft_worker *worker)
 	if (now - queue->sealed_at >= WEFT_SEAL_NS) {
 		queue->sealed_at = now;
 		queue->due_batch = queue->sealed_batch;
-		queue->sealed_batch = queue->batch;
+		queue->sealed_batch = weft_queue_batch(queue);
 		queue->pace += queue->pace == 0;
 		weft_queue_seal_oldest(queue);
 		return;

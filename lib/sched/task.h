@@ -110,6 +110,8 @@ struct weft_task {
 	void *arg;
 	_Atomic(uint64_t) word;
 	_Atomic(struct weft_worker *) home; /* TK4; of the same runtime always, so anybody may look */
+	const char *site;
+	/* All above in one cache line, so that a create and a join touch no other. */
 	_Atomic(struct weft_stack *) stack;
 	struct weft_watch *watches; /* newest first */
 	struct weft_owned own;
@@ -118,11 +120,11 @@ struct weft_task {
 		weft_drop drop;               /* of value */
 		struct weft_values *heritage; /* until it starts: what it was created with */
 	};
-	const char *site;
 	int status; /* until the end: the owner's number for the task; complete moves it to batch */
-	_Atomic(uint32_t) generation; /* how often it has been freed */
+	_Atomic(uint32_t) generation; /* how often it has been freed after somebody may have asked its number */
 };
 static_assert(sizeof(struct weft_task) <= 128, "two cache lines");
+static_assert(offsetof(struct weft_task, stack) == 64, "what every task needs is in the first");
 
 /* kind of a task on a private list with no attribute at all, whatever the order of bytes. */
 static inline uint32_t weft_task_plain_kind(void)
@@ -141,6 +143,7 @@ static inline uint32_t weft_task_plain_kind(void)
 #define WEFT_WORD_SEEN UINT64_C(16) /* somebody looked at the failure */
 #define WEFT_WORD_OWNED UINT64_C(32) /* own.watcher is set */
 #define WEFT_WORD_VALUED UINT64_C(64) /* a value has been published; by the body itself */
+#define WEFT_WORD_NUMBERED UINT64_C(128) /* its number was asked: no other task may get it */
 #define WEFT_WORD_REF (UINT64_C(1) << 32)
 #define WEFT_WORD_REFS(word) ((word) >> 32)
 

@@ -138,6 +138,46 @@ Test(task, has_an_id_of_its_own)
 	run_on_1_2_4(compare_ids);
 }
 
+static int by_number(const void *a, const void *b)
+{
+	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+	return (left > right) - (left < right);
+}
+
+static int note_own_id(void *arg)
+{
+	*(uint64_t *)arg = weft_id(weft_self());
+	return 0;
+}
+
+/* One after the other in the same memory, joined in place: asked before, inside, not at all. */
+static int compare_ids_of_the_dead(void *arg)
+{
+	enum { TASKS = 300 };
+	uint64_t ids[TASKS];
+
+	(void)arg;
+	for (int i = 0; i < TASKS; i++) {
+		bool inside = i % 3 == 1;
+		struct weft_task *task = weft_create_task(inside ? note_own_id : succeed, &ids[i]);
+
+		if (!inside)
+			ids[i] = weft_id(task);
+		weft_join(task);
+		weft_join(weft_create_task(succeed, NULL));
+	}
+	qsort(ids, TASKS, sizeof(ids[0]), by_number);
+	for (int i = 1; i < TASKS; i++)
+		cr_assert_neq(ids[i], ids[i - 1]);
+	return 0;
+}
+
+Test(task, has_an_id_that_no_other_had)
+{
+	run_on_1_2_4(compare_ids_of_the_dead);
+}
+
 struct identity {
 	uint64_t id;
 	char name[32];
