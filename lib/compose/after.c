@@ -126,7 +126,7 @@ struct weft_task *weft_create_task_after_at(const char *site, weft_fn fn, void *
 	if (alive < 0 || !fn)
 		return weft_task_failure(alive < 0 ? (int)alive : -EINVAL);
 	if (alive == 0)
-		return weft_task_spawn(site, fn, arg, 2);
+		return weft_create_task_at(site, fn, arg);
 	task = weft_task_new(site, fn, arg, NULL, 2, &error);
 	if (!task)
 		return weft_task_failure(error);

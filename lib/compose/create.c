@@ -9,11 +9,6 @@
 
 #include "sched/task.h"
 
-struct weft_task *weft_create_task_at(const char *site, weft_fn fn, void *arg)
-{
-	return weft_task_spawn(site, fn, arg, 2);
-}
-
 struct weft_task *weft_create_task_with_at(
 	const char *site, weft_fn fn, void *arg, const struct weft_attr *attr)
 {
@@ -28,7 +23,7 @@ struct weft_task *weft_create_task_with_at(
 
 int weft_go_at(const char *site, weft_fn fn, void *arg)
 {
-	struct weft_task *task = weft_task_spawn(site, fn, arg, 1);
+	struct weft_task *task = weft_task_spawn_detached(site, fn, arg);
 
 	return weft_task_failure_code(task);
 }

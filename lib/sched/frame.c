@@ -124,8 +124,6 @@ void weft_stack_deadline_removed(struct weft_stack *stack)
 	stack->seen = epoch;
 }
 
-struct weft_owner weft_owner_join;
-
 struct weft_task *weft_frame_self(struct weft_frame *frame)
 {
 	if (frame->quiet) {
@@ -161,9 +159,7 @@ static void forward(struct weft_frame *host, struct weft_frame *above, weft_ns n
 {
 	int code;
 
-	if (!host->owner)
-		return;
-	if (host->owner == &weft_owner_join) {
+	if (!host->owner) { /* it joins, and nothing else */
 		code = newly_pending(host, host->join_code, now);
 		if (code) {
 			host->join_code = code;

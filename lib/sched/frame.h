@@ -32,15 +32,15 @@ struct weft_frame {
 	struct weft_task *task;
 	struct weft_frame *below;
 	struct weft_scope_state *scopes; /* innermost first */
-	struct weft_owner *owner;        /* while it hosts: whom to tell of what becomes pending */
+	struct weft_owner *owner;        /* while it hosts: whom to tell of what becomes pending; NULL: it joins */
 	union {
 		struct {
-			uint16_t groups;       /* begun and not joined */
-			uint16_t left_open;    /* groups and scopes begun and not ended, values */
-			uint8_t absorbed_end;  /* weft_uncancel absorbed the runtime's end */
-			uint8_t has_values;    /* own and inherited are set, if only to NULL */
 			uint8_t quiet;         /* nobody else can look at task: see weft_frame_self */
 			uint8_t plain;         /* it works as a plain thread: see weft_frame_plain */
+			uint8_t absorbed_end;  /* weft_uncancel absorbed the runtime's end */
+			uint8_t has_values;    /* own and inherited are set, if only to NULL */
+			uint16_t groups;       /* begun and not joined */
+			uint16_t left_open;    /* groups and scopes begun and not ended, values */
 		};
 		uint64_t marks; /* all four */
 	};
@@ -48,9 +48,6 @@ struct weft_frame {
 	struct weft_values *own;         /* compose/local.c: what the task keeps under its keys */
 	struct weft_values *inherited;   /* what it keeps and hands to those it creates */
 };
-
-/* The owner of a frame that joins the child above it, and nothing else. */
-extern struct weft_owner weft_owner_join;
 
 /*
  * Values under keys, provided by compose/local.c. Creating a task looks at the creator's only once

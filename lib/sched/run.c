@@ -181,6 +181,7 @@ static inline struct weft_worker *host(struct weft_worker *worker, struct weft_s
 		worker->queue.cursor = cursor; /* nobody was suspended: the host's batch goes on */
 		worker->queue.order--;
 	}
+	below->owner = NULL;
 	if (weft_unlikely(owner->code))
 		weft_stack_force_look(stack);
 	return worker;
@@ -198,7 +199,7 @@ static void end_hosted(struct weft_worker *worker, struct weft_task *task, int s
 /* Nothing is pending for the caller, no deadline runs, and its budget is not spent. */
 static inline bool undisturbed(struct weft_stack *stack)
 {
-	return !weft_stack_has_news(stack) && --stack->budget > 0;
+	return !weft_stack_has_news(stack) && stack->budget-- > 1;
 }
 
 static inline bool nobody_else_can_look(struct weft_task *task, struct weft_worker *worker)
@@ -209,20 +210,36 @@ static inline bool nobody_else_can_look(struct weft_task *task, struct weft_work
 }
 
 /* What is left of complete and release when both are the caller's. */
-static inline void end_and_free(
-	struct weft_worker *worker, struct weft_task *task, int status, bool stopping)
+static inline void free_quiet(struct weft_worker *worker, struct weft_task *task)
 {
-	if (weft_unlikely(status < 0 || stopping))
-		weft_task_count_end(worker, task, status);
-	else
-		weft_count_release(&worker->counters.done);
 	weft_store_release(&task->word, 0);
 	weft_task_give(worker, task);
 }
 
+static const struct weft_frame quiet_frame = { .quiet = 1 };
+
+/* What a join keeps on the caller's stack while it runs the task there. */
+struct joining {
+	struct weft_frame frame;
+	struct weft_worker *worker; /* where it began; the caller's batch there, and its end */
+	uint64_t order;
+	struct weft_node *cursor;
+};
+
+/* Inside. The caller's frame is current again; nobody was suspended: its batch goes on. */
+static inline void go_on(
+	struct weft_worker *worker, struct weft_stack *stack, const struct joining *joining)
+{
+	stack->frame = joining->frame.below;
+	if (weft_likely(worker == joining->worker && worker->queue.order == joining->order)) {
+		worker->queue.cursor = joining->cursor;
+		worker->queue.order--;
+	}
+}
+
 /* It asked for itself, was cancelled, or published a value: the long way of ending. */
-__attribute__((noinline)) static void end_and_release(struct weft_worker *worker,
-	struct weft_frame *child, struct weft_frame *joiner, int *status)
+static void end_and_release(struct weft_worker *worker, struct weft_frame *child,
+	struct weft_frame *joiner, int *status)
 {
 	struct weft_task *task = child->task;
 
@@ -235,33 +252,46 @@ __attribute__((noinline)) static void end_and_release(struct weft_worker *worker
 	weft_task_unref(task, true);
 }
 
-/*
- * What the shortest way leaves aside: scopes left open; values kept; a body that asked for itself, was
- * cancelled, or published a value; a task whose number was asked.
- */
-__attribute__((noinline)) static int end_the_long_way(struct weft_worker *worker,
-	struct weft_frame *child, int status)
+/* ignored: what the word may say besides. */
+static inline bool has_ended_quietly(const struct weft_frame *child, uint64_t ignored)
 {
-	struct weft_stack *stack = worker->stack;
-
-	if (child->left_open) {
-		stack->frame = child;
-		worker = close_what_is_open(stack, child);
-		stack->frame = child->below;
-	}
-	end_and_release(worker, child, child->below, &status);
-	return status;
+	return child->marks == quiet_frame.marks &&
+		(weft_load_acquire(&child->task->word) & ~ignored) == 2 * WEFT_WORD_REF;
 }
 
-/* Whoever asks for work asks those too who only join any more. */
-__attribute__((noinline)) static int offer_and_leave(struct weft_worker *worker, int status)
+/*
+ * What the shortest way leaves aside: scopes left open; values kept; a body that asked for itself, was
+ * cancelled, published a value, or failed; a task whose number was asked; a worker that is claimed, asked for
+ * work or about to stop.
+ */
+__attribute__((noinline)) static int end_the_long_way(
+	struct weft_worker *worker, int status, uint32_t attention)
 {
-	weft_worker_offer(worker);
+	struct joining *joining = weft_container_of(worker->stack->frame, struct joining, frame);
+	struct weft_frame *child = &joining->frame;
+	struct weft_task *task = child->task;
+
+	if (attention & WEFT_ATTENTION_CLAIMED)
+		weft_worker_wait_claim(worker);
+	go_on(worker, worker->stack, joining);
+	if (!has_ended_quietly(child, WEFT_WORD_NUMBERED)) {
+		if (child->left_open) {
+			worker->stack->frame = child;
+			worker = close_what_is_open(worker->stack, child);
+			worker->stack->frame = child->below;
+		}
+		end_and_release(worker, child, child->below, &status);
+		return status;
+	}
+	weft_task_count_end(worker, task, status);
+	weft_task_next_generation(task);
+	free_quiet(worker, task);
+	/* Whoever asks for work asks those too who only join any more. */
+	if (attention & WEFT_ATTENTION_STEAL && worker->queue.tasks >= 2)
+		weft_worker_offer(worker);
 	weft_worker_leave(worker, false);
 	return status;
 }
-
-static const struct weft_frame quiet_frame = { .quiet = 1 };
 
 /*
  * The shortest way of a join: nobody but the caller can look at the task, it has not started, is on this
@@ -271,11 +301,8 @@ static const struct weft_frame quiet_frame = { .quiet = 1 };
 int weft_join(struct weft_task *task)
 {
 	struct weft_worker *worker = weft_worker_current_once();
-	struct weft_worker *before = worker;
 	struct weft_stack *stack;
-	struct weft_frame frame;
-	struct weft_node *cursor;
-	uint64_t order;
+	struct joining joining;
 	uint32_t attention;
 	int status;
 
@@ -284,41 +311,34 @@ int weft_join(struct weft_task *task)
 	stack = worker->stack;
 	if (weft_unlikely(weft_worker_try_enter_user(worker) ||
 		    !nobody_else_can_look(task, worker) || !undisturbed(stack) ||
-		    (char *)&frame < stack->host_limit)) {
+		    (char *)&joining < stack->host_limit)) {
 		weft_worker_leave(worker, false);
 		return weft_join_waiting(task);
 	}
 	weft_queue_remove(&worker->queue, task);
-	cursor = worker->queue.cursor;
+	joining.worker = worker;
+	joining.cursor = worker->queue.cursor;
 	weft_queue_new_batch(&worker->queue);
-	order = worker->queue.order;
-	frame.task = task;
-	frame.below = stack->frame;
-	frame.scopes = NULL;
-	frame.owner = NULL;
-	frame.marks = quiet_frame.marks;
-	frame.join_code = 0;
-	stack->frame->owner = &weft_owner_join;
-	stack->frame = &frame;
+	joining.order = worker->queue.order;
+	joining.frame.task = task;
+	joining.frame.below = stack->frame;
+	joining.frame.scopes = NULL;
+	joining.frame.owner = NULL;
+	joining.frame.marks = quiet_frame.marks;
+	joining.frame.join_code = 0;
+	stack->frame = &joining.frame;
 	weft_worker_leave(worker, false);
 	status = task->fn(task->arg);
 	worker = stack->worker; /* not the same, if it was suspended */
 	if (weft_unlikely(!worker))
 		weft_forked_child_returned();
 	attention = weft_worker_enter_looking(worker);
-	if (weft_unlikely(attention & WEFT_ATTENTION_CLAIMED))
-		weft_worker_wait_claim(worker);
-	stack->frame = frame.below;
-	if (weft_likely(worker == before && worker->queue.order == order)) {
-		worker->queue.cursor = cursor; /* nobody was suspended: the caller's batch goes on */
-		worker->queue.order--;
-	}
-	if (weft_unlikely(frame.marks != quiet_frame.marks ||
-		    weft_load_acquire(&task->word) != 2 * WEFT_WORD_REF))
-		return end_the_long_way(worker, &frame, status);
-	end_and_free(worker, task, status, attention & WEFT_ATTENTION_STOPPING);
-	if (weft_unlikely(attention & WEFT_ATTENTION_STEAL) && worker->queue.tasks >= 2)
-		return offer_and_leave(worker, status);
+	if (weft_unlikely((attention & WEFT_ATTENTION_ANY_WAY_SLOW) || status < 0 ||
+		    !has_ended_quietly(&joining.frame, 0)))
+		return end_the_long_way(worker, status, attention);
+	go_on(worker, stack, &joining);
+	weft_count_release(&worker->counters.done);
+	free_quiet(worker, joining.frame.task);
 	weft_worker_leave(worker, false);
 	return status;
 }

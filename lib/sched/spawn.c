@@ -112,21 +112,27 @@ __attribute__((noinline)) static struct weft_task *offer_and_leave(
 	return task;
 }
 
-/* Everything that is rare: errors, a claim, an empty magazine, something to hand down. */
+/*
+ * Everything that is rare: errors, a claim, somebody who asks for work, an empty magazine, something to hand
+ * down. The caller may be inside already.
+ */
 __attribute__((noinline)) static struct weft_task *spawn_slowly(
 	const char *site, weft_fn fn, void *arg, unsigned refs)
 {
 	struct weft_worker *worker = weft_worker_current_once();
 	int error = fn ? creation_forbidden(worker) : -EINVAL;
-	struct weft_task *task;
+	struct weft_task *task = NULL;
 
-	if (error < 0)
+	if (!worker)
 		return weft_task_failure(error);
 	weft_worker_enter_user(worker);
-	task = take(worker);
+	if (error == 0) {
+		task = take(worker);
+		error = -ENOMEM;
+	}
 	if (!task) {
 		weft_worker_leave(worker, false);
-		return weft_task_failure(-ENOMEM);
+		return weft_task_failure(error);
 	}
 	init(task, worker, site, fn, arg, refs);
 	inherit(worker, task);
@@ -136,24 +142,37 @@ __attribute__((noinline)) static struct weft_task *spawn_slowly(
 }
 
 /* All calls are tail calls, so that the common way through saves no register. */
-struct weft_task *weft_task_spawn(const char *site, weft_fn fn, void *arg, unsigned refs)
+static inline struct weft_task *spawn(const char *site, weft_fn fn, void *arg, unsigned refs)
 {
 	struct weft_worker *worker = weft_worker_current_once();
 	struct weft_task *task;
 
-	if (weft_unlikely(!worker || !fn || !worker->free.head ||
-		    weft_load_relaxed(&weft_values_inherit)))
+	if (weft_unlikely(!worker || !fn || weft_load_relaxed(&weft_values_inherit)))
 		return spawn_slowly(site, fn, arg, refs);
-	if (weft_unlikely(weft_worker_try_enter_user(worker)))
+	if (weft_unlikely(weft_worker_enter_looking(worker) & WEFT_ATTENTION_ANY_WAY_SLOW))
 		return spawn_slowly(site, fn, arg, refs);
-	task = take_first(worker);
+	task = worker->free.head;
+	if (weft_unlikely(!task))
+		return spawn_slowly(site, fn, arg, refs);
+	worker->free.head = (struct weft_task *)task->node.next;
+	worker->free.count--;
 	init(task, worker, site, fn, arg, refs);
 	weft_count(&worker->counters.created);
 	weft_queue_push(&worker->queue, task);
-	if (weft_unlikely(weft_worker_may_offer(worker)))
+	if (weft_unlikely(weft_worker_has_surplus(worker)))
 		return offer_and_leave(worker, task);
 	weft_worker_leave(worker, false);
 	return task;
+}
+
+struct weft_task *weft_create_task_at(const char *site, weft_fn fn, void *arg)
+{
+	return spawn(site, fn, arg, 2);
+}
+
+struct weft_task *weft_task_spawn_detached(const char *site, weft_fn fn, void *arg)
+{
+	return spawn(site, fn, arg, 1);
 }
 
 static int apply_attributes(struct weft_task *task, const struct weft_attr *attr)

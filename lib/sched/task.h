@@ -144,8 +144,8 @@ static inline uint32_t weft_task_plain_kind(void)
 #define WEFT_WORD_OWNED UINT64_C(32) /* own.watcher is set */
 #define WEFT_WORD_VALUED UINT64_C(64) /* a value has been published; by the body itself */
 #define WEFT_WORD_NUMBERED UINT64_C(128) /* its number was asked: no other task may get it */
-#define WEFT_WORD_REF (UINT64_C(1) << 32)
-#define WEFT_WORD_REFS(word) ((word) >> 32)
+#define WEFT_WORD_REF (UINT64_C(1) << 8) /* two of them are a constant that fits an instruction */
+#define WEFT_WORD_REFS(word) ((word) >> 8)
 
 static inline bool weft_task_done(const struct weft_task *task)
 {
@@ -155,7 +155,7 @@ static inline bool weft_task_done(const struct weft_task *task)
 
 static inline void weft_task_next_generation(struct weft_task *task)
 {
-	weft_store_relaxed(&task->generation, weft_load_relaxed(&task->generation) + 1);
+	weft_bump_relaxed(&task->generation);
 }
 
 /* -- for features ------------------------------------------------------------------------------ */
@@ -206,7 +206,7 @@ struct weft_task *weft_task_new_thread(const char *site, weft_fn fn, void *arg);
 /* Undo weft_task_new: it was not started and nobody has seen it. */
 void weft_task_abandon(struct weft_task *task);
 /* new and start with the default attributes, the hot path. On failure the task of weft_task_failure. */
-struct weft_task *weft_task_spawn(const char *site, weft_fn fn, void *arg, unsigned refs);
+struct weft_task *weft_task_spawn_detached(const char *site, weft_fn fn, void *arg);
 
 /* The immortal finished task that stands for this error. */
 struct weft_task *weft_task_failure(int error);

@@ -53,6 +53,7 @@ enum weft_attention {
 	WEFT_ATTENTION_MAIL = 4,
 	WEFT_ATTENTION_STOPPING = 8, /* runtime->stopping, where the short ways look anyway */
 	WEFT_ATTENTION_SHORT_WAYS_SHUT = WEFT_ATTENTION_CLAIMED | WEFT_ATTENTION_STOPPING,
+	WEFT_ATTENTION_ANY_WAY_SLOW = WEFT_ATTENTION_SHORT_WAYS_SHUT | WEFT_ATTENTION_STEAL,
 };
 
 enum weft_after { WEFT_AFTER_NOTHING, WEFT_AFTER_PARK, WEFT_AFTER_POOL };
@@ -223,13 +224,13 @@ static inline void weft_worker_leave(struct weft_worker *worker, bool was_inside
 
 static inline void weft_count(_Atomic(uint64_t) *counter)
 {
-	weft_store_relaxed(counter, weft_load_relaxed(counter) + 1);
+	weft_bump_relaxed(counter);
 }
 
 /* The same for a counter whose value tells that something else has happened before. */
 static inline void weft_count_release(_Atomic(uint64_t) *counter)
 {
-	weft_store_release(counter, weft_load_relaxed(counter) + 1);
+	weft_bump_release(counter);
 }
 
 /* The loop has picked something, or has been looked after otherwise: no stall. */
@@ -271,12 +272,17 @@ struct weft_worker *weft_worker_step_back(struct weft_worker *worker);
 void weft_worker_offer(struct weft_worker *worker);
 /* The same for new tasks that are too few for that, but have been there for a while. */
 void weft_worker_offer_few(struct weft_worker *worker);
-/* Whether that is worth a look. */
+/* Whether that is worth a look: there is more than enough, and somebody sleeps. */
+static inline bool weft_worker_has_surplus(struct weft_worker *worker)
+{
+	return worker->queue.tasks + worker->queue.ready.count > WEFT_SURPLUS &&
+		weft_idle_sleeping(worker->runtime->idle) > 0;
+}
+/* The same, or somebody asks. */
 static inline bool weft_worker_may_offer(struct weft_worker *worker)
 {
 	return (weft_load_relaxed(&worker->attention) & WEFT_ATTENTION_STEAL) ||
-		(worker->queue.tasks + worker->queue.ready.count > WEFT_SURPLUS &&
-			weft_idle_sleeping(worker->runtime->idle) > 0);
+		weft_worker_has_surplus(worker);
 }
 
 /* Inside, about to sleep: somebody else may need the free stacks, or nobody for long (shed.h). */
