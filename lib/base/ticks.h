@@ -3,9 +3,9 @@
  * ticks - a bound of the present for the price of reading the processor's time-stamp counter: never before the
  * clock, and at most WEFT_TICKS_LATE_NS after it. Asking the clock itself takes three times as long.
  *
- * It is the last reading of the clock plus the ticks since then, taken as a little longer than they are. Used where
- * the kernel's own clock is that counter, so that the kernel vouches for one rate on all processors; elsewhere, and
- * until the rate is known, it is the clock.
+ * It is the last reading of the clock plus the ticks since then, taken as a quarter longer than they are: a clock that
+ * is being set right may be slewed by a tenth (adjtimex(2)). Used where the kernel's own clock is that counter, so
+ * that the kernel vouches for one rate on all processors; elsewhere, and until the rate is known, it is the clock.
  */
 #ifndef WEFT_LIB_BASE_TICKS_H
 #define WEFT_LIB_BASE_TICKS_H
@@ -13,9 +13,9 @@
 #include <stdint.h>
 
 enum {
-	WEFT_TICKS_GOOD_NS = 10 * 1000 * 1000, /* then the clock is read again */
-	WEFT_TICKS_MARGIN = 500, /* one part of so many: by far more than a clock is slewed, 1 of 2000 */
-	WEFT_TICKS_LATE_NS = 30 * 1000, /* the margin of that time, and what the measure of the rate was off */
+	WEFT_TICKS_GOOD_NS = 1000 * 1000, /* then the clock is read again */
+	WEFT_TICKS_MARGIN = 4,            /* one part of so many */
+	WEFT_TICKS_LATE_NS = 350 * 1000,  /* the margin of that time, and what the rate may be off */
 };
 
 /* One thread's; zeroed at first. */
@@ -24,7 +24,8 @@ struct weft_ticks {
 	int64_t ns;
 	uint64_t good_for; /* ticks; 0: the rate is not known */
 	uint64_t rate;     /* nanoseconds per tick, times 2^32, with the margin */
-	uint64_t first_at; /* the first reading, to measure the rate from */
+	double measured;   /* nanoseconds per tick in the last span that was measured; 0: in none */
+	uint64_t first_at; /* the reading that the next span begins with */
 	int64_t first_ns;
 };
 

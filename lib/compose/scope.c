@@ -22,10 +22,18 @@ static struct weft_stack *own_stack(void)
 	return (void *)weft_parker_self(); /* inside a task the parker is the stack */
 }
 
-/* A long deadline may come a little late, never early, and a short one is exact. */
-static weft_ns now_for(weft_ns duration)
+/*
+ * The present, for a scope that begins or is moved. A long one may come a little late, never early, and a short one is
+ * exact; but no scope begins before one that is around it.
+ */
+static weft_ns now_for(struct weft_stack *stack, weft_ns duration)
 {
-	return duration >= WEFT_MS(10) ? weft_now_at_most() : weft_now();
+	weft_ns now = duration >= WEFT_MS(100) ? weft_now_at_most() : weft_now();
+
+	if (now < stack->scoped_at)
+		return stack->scoped_at;
+	stack->scoped_at = now;
+	return now;
 }
 
 static void begin(struct weft_scope *scope, enum weft_scope_kind kind, weft_ns duration)
@@ -36,7 +44,7 @@ static void begin(struct weft_scope *scope, enum weft_scope_kind kind, weft_ns d
 
 	if (!frame || !scope)
 		return;
-	now = now_for(duration);
+	now = now_for(own_stack(), duration);
 	state->outer = frame->scopes;
 	state->task = frame->task;
 	state->kind = kind;
@@ -68,7 +76,7 @@ void weft_deadline_move(struct weft_scope *scope, weft_ns from_now)
 
 	if (!frame || !scope || state_of(scope)->task != frame->task)
 		return;
-	now = now_for(from_now);
+	now = now_for(own_stack(), from_now);
 	state_of(scope)->until = weft_time_add(now, from_now);
 	if (state_of(scope)->kind == WEFT_SCOPE_DEADLINE)
 		weft_stack_deadline_added(own_stack(), now, state_of(scope)->until);

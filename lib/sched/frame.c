@@ -259,6 +259,17 @@ static void spend(struct weft_worker *worker, struct weft_stack *stack, bool for
 	weft_worker_leave(worker, was_inside);
 }
 
+/* Others get no turn, but what has come for them is not left lying. */
+static void serve(struct weft_worker *worker)
+{
+	bool was_inside = weft_worker_enter(worker);
+	uint32_t row = worker->queue.woken_row;
+
+	weft_worker_service(worker);
+	worker->queue.woken_row = row;
+	weft_worker_leave(worker, was_inside);
+}
+
 /*
  * The budget is spent. Calls that need not wait take nanoseconds each: then the stack goes on until its slice,
  * which begins here, has passed. A task that serves a thousand others would else be behind all of them time and again.
@@ -268,18 +279,24 @@ static void spend_or_go_on(struct weft_worker *worker, struct weft_stack *stack)
 	uint64_t turns = weft_load_relaxed(&worker->turns);
 	weft_ns now;
 
-	if (weft_likely(!worker->schedule)) {
-		now = weft_now_at_most();
-		if (worker->slice_turn != turns) {
-			worker->slice_turn = turns;
-			worker->slice_end = now + WEFT_SLICE_NS;
-		}
-		if (now < worker->slice_end) {
-			stack->budget = stack->full_budget;
-			return;
-		}
+	if (weft_unlikely(worker->schedule != NULL)) {
+		spend(worker, stack, true);
+		return;
 	}
-	spend(worker, stack, true);
+	now = weft_now_at_most();
+	if (worker->slice_turn != turns) {
+		worker->slice_turn = turns;
+		worker->slice_end = now + WEFT_SLICE_NS;
+	}
+	if (now - worker->served_at >= WEFT_SLICE_NS) {
+		worker->served_at = now;
+		if (now < worker->slice_end)
+			serve(worker);
+	}
+	if (now < worker->slice_end)
+		stack->budget = stack->full_budget;
+	else
+		spend(worker, stack, true);
 }
 
 /* -- orders ------------------------------------------------------------------------------------ */

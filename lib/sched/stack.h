@@ -55,6 +55,7 @@ struct weft_stack {
 	uint8_t reserve;           /* only resumes tasks, never starts one */
 	uint16_t pins;             /* frames on it that must not change worker */
 	weft_ns deadline;          /* the next scope to fire that was not looked at; WEFT_FOREVER: none */
+	weft_ns scoped_at;         /* when the last scope on it began, as that was taken: compose/scope.c */
 	struct weft_frame *frame;  /* the running task, hosts beneath it; NULL: only the loop */
 	struct weft_runtime *runtime;
 	struct weft_stack_slab *slab;

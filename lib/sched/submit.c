@@ -24,6 +24,7 @@ int weft_io_submit(struct weft_op *op)
 	if (op->ends_now) {
 		worker->queue.woken_row = WEFT_WOKEN_ROW; /* whoever else ended: first come first served */
 		worker->backend->reap(worker->backend_state);
+		worker->stack->budget -= WEFT_BUDGET / 16; /* it takes longer than a call that need not wait */
 	}
 	weft_count(&worker->counters.io_submitted);
 	weft_worker_leave(worker, false);

@@ -209,7 +209,7 @@ static inline struct weft_waiter *weft_waitq_first(struct weft_waitq *queue)
  */
 struct weft_parker *weft_waitq_grant(struct weft_waitq *queue, struct weft_waiter *waiter);
 
-/* weft_now() or up to 30 us later, never earlier, in a third of the time. */
+/* weft_now() or up to a third of a millisecond later, never earlier, in a third of the time. */
 weft_ns weft_now_at_most(void);
 
 /* until for a duration from now: saturating; <= 0 gives the present. */

@@ -519,6 +519,7 @@ int weft_worker_change_backend(struct weft_worker *worker)
 	free(worker->backend_state);
 	worker->backend = worker->runtime->backend;
 	worker->schedule = worker->backend->schedule;
+	worker->queue.woken_row = worker->schedule ? WEFT_WOKEN_ROW : 0; /* who goes next is not the queue's choice then */
 	worker->backend_state = calloc(1, worker->backend->size);
 	return worker->backend_state ? 0 : -ENOMEM;
 }

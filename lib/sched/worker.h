@@ -79,6 +79,7 @@ struct weft_worker {
 	uint32_t index;
 	uint32_t steps; /* since the last service */
 	struct weft_ticks ticks; /* for weft_now_at_most */
+	weft_ns served_at;   /* when a spent budget last looked around */
 	uint64_t slice_turn; /* the turn that slice_end is of */
 	weft_ns slice_end;   /* until when a stack goes on that only makes calls which need not wait */
 	uint32_t next_new; /* the step that takes a new task even if stacks are ready */

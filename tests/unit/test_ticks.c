@@ -61,3 +61,22 @@ Test(ticks, seldom_reads_the_clock, .timeout = 30)
 	cr_skip_test("the clock is read each time here");
 #endif
 }
+
+/* As when the clock has been slewed since, or the machine was suspended while the rate was measured. */
+Test(ticks, measures_anew_when_the_rate_proves_wrong, .timeout = 30)
+{
+	int64_t end = weft_sys_clock() + FOR_NS, before, bound, read;
+
+	while (weft_sys_clock() < end)
+		weft_ticks_now(&ticks);
+	if (ticks.good_for == 0)
+		cr_skip_test("the clock is read each time here");
+	ticks.rate /= 2;
+	for (read = ticks.ns; ticks.ns == read;)
+		weft_ticks_now(&ticks);
+	for (end = weft_sys_clock() + FOR_NS; (before = weft_sys_clock()) < end;) {
+		bound = weft_ticks_now(&ticks);
+		cr_assert_geq(bound, before, "%ld ns early", (long)(before - bound));
+	}
+	cr_assert_gt(ticks.good_for, 0);
+}
