@@ -260,12 +260,12 @@ static void spend(struct weft_worker *worker, struct weft_stack *stack, bool for
 }
 
 /* Others get no turn, but what has come for them is not left lying. */
-static void serve(struct weft_worker *worker)
+static void look_around(struct weft_worker *worker)
 {
 	bool was_inside = weft_worker_enter(worker);
 	uint32_t row = worker->queue.woken_row;
 
-	weft_worker_service(worker);
+	weft_worker_look(worker);
 	worker->queue.woken_row = row;
 	weft_worker_leave(worker, was_inside);
 }
@@ -291,7 +291,7 @@ static void spend_or_go_on(struct weft_worker *worker, struct weft_stack *stack)
 	if (now - worker->served_at >= WEFT_SLICE_NS) {
 		worker->served_at = now;
 		if (now < worker->slice_end)
-			serve(worker);
+			look_around(worker);
 	}
 	if (now < worker->slice_end)
 		stack->budget = stack->full_budget;

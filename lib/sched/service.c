@@ -70,18 +70,25 @@ static void seal_old_tasks(struct weft_worker *worker)
 								       : WEFT_STEPS_PER_SERVICE;
 }
 
-unsigned weft_worker_service(struct weft_worker *worker)
+unsigned weft_worker_look(struct weft_worker *worker)
 {
-	unsigned found = 0;
+	unsigned found;
 
-	worker->steps = 0;
-	worker->next_new = 0;
 	worker->queue.woken_row = WEFT_WOKEN_ROW; /* what is woken here goes first come first served */
 	worker->backend->flush(worker->backend_state);
-	found += worker->backend->reap(worker->backend_state);
+	found = worker->backend->reap(worker->backend_state);
 	found += weft_worker_fire_due_timers(worker);
 	if (weft_load_relaxed(&worker->attention) & WEFT_ATTENTION_MAIL)
 		weft_worker_read_mail(worker);
+	return found;
+}
+
+unsigned weft_worker_service(struct weft_worker *worker)
+{
+	unsigned found = weft_worker_look(worker);
+
+	worker->steps = 0;
+	worker->next_new = 0;
 	found += weft_worker_take_injected(worker);
 	found += weft_worker_take_back(worker);
 	seal_old_tasks(worker);

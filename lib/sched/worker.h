@@ -298,6 +298,8 @@ bool weft_worker_take_back(struct weft_worker *worker);
 
 /* Inside. Reap completions, flush submissions, fire timers, read mail; what came became ready. */
 unsigned weft_worker_service(struct weft_worker *worker);
+/* Its first part: what only this worker can bring. The ring, the timers, the mail. */
+unsigned weft_worker_look(struct weft_worker *worker);
 /* The parts of it that the monitor does for a stuck worker. */
 unsigned weft_worker_fire_timers(struct weft_worker *worker, weft_ns now);
 unsigned weft_worker_fire_due_timers(struct weft_worker *worker);
