@@ -99,7 +99,13 @@ static inline void weft_cpu_relax(void)
  * that is what is meant: compilers make three of an atomic load and an atomic store.
  */
 #if defined(__x86_64__) && !defined(WEFT_TSAN) && !defined(WEFT_MODEL)
-#define weft_bump_relaxed(p) __asm__ __volatile__("add%z0 $1, %0" : "+m"(*(p)) : : "cc")
+#define weft_bump_relaxed(p)                                                             \
+	do {                                                                             \
+		if (sizeof(*(p)) == sizeof(uint64_t))                                    \
+			__asm__ __volatile__("addq $1, %0" : "+m"(*(p)) : : "cc");       \
+		else                                                                     \
+			__asm__ __volatile__("addl $1, %0" : "+m"(*(p)) : : "cc");       \
+	} while (0)
 /* Every store releases there: only the compiler is told. */
 #define weft_bump_release(p)                                                             \
 	do {                                                                             \
