@@ -120,7 +120,8 @@ int weft_uncancel(void)
 		return weft_no_task();
 	if (!weft_frame_cancelled(frame))
 		return 0;
-	weft_and_acq_rel(&frame->task->word, ~WEFT_WORD_CANCEL);
+	/* Marked as seen: whoever joins it in place looks again, for a cancel of its own that it has passed on. */
+	weft_and_acq_rel(&weft_frame_self(frame)->word, ~WEFT_WORD_CANCEL);
 	frame->absorbed_end = weft_frame_at_end(frame);
 	return 1;
 }

@@ -263,10 +263,8 @@ static void spend(struct weft_worker *worker, struct weft_stack *stack, bool for
 static void look_around(struct weft_worker *worker)
 {
 	bool was_inside = weft_worker_enter(worker);
-	uint32_t row = worker->queue.woken_row;
 
 	weft_worker_look(worker);
-	worker->queue.woken_row = row;
 	weft_worker_leave(worker, was_inside);
 }
 

@@ -187,7 +187,8 @@ __attribute__((noinline)) static void resume_elsewhere(struct weft_worker *worke
 		weft_inject_stack(stack->runtime, stack);
 }
 
-static inline void resume(struct weft_stack *stack)
+/* next: before the others that are ready, see queue.h. */
+static inline void resume(struct weft_stack *stack, bool next)
 {
 	struct weft_worker *worker = weft_worker_current();
 	bool was_inside;
@@ -198,7 +199,7 @@ static inline void resume(struct weft_stack *stack)
 		return;
 	}
 	was_inside = weft_worker_enter(worker);
-	if (worker->stack->frame)
+	if (next)
 		weft_queue_wake(&worker->queue, stack);
 	else
 		weft_stack_fifo_push(&worker->queue.ready, stack);
@@ -208,10 +209,10 @@ static inline void resume(struct weft_stack *stack)
 
 void weft_gate_resume(struct weft_stack *stack)
 {
-	resume(stack);
+	resume(stack, false);
 }
 
-void weft_unpark(struct weft_parker *parker)
+static inline void unpark(struct weft_parker *parker, bool next_to_run)
 {
 	uint32_t state = weft_load_relaxed(&parker->state);
 	uint32_t next;
@@ -224,7 +225,17 @@ void weft_unpark(struct weft_parker *parker)
 	if (parker->kind == WEFT_PARKER_THREAD)
 		weft_futex_wake(&parker->state, 1);
 	else if (weft_gate_passed((void *)parker))
-		resume((void *)parker);
+		resume((void *)parker, next_to_run);
+}
+
+void weft_unpark(struct weft_parker *parker)
+{
+	unpark(parker, false);
+}
+
+void weft_unpark_next(struct weft_parker *parker)
+{
+	unpark(parker, true);
 }
 
 weft_ns weft_deadline_from(weft_ns duration)

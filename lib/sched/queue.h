@@ -15,9 +15,9 @@
  * then already as long as it costs no memory.
  *
  * Resumed stacks hold memory and go first, in FIFO order; one pick in WEFT_NEW_SHARE takes a
- * new task all the same, and of sealed ones WEFT_AGED_ROW go for each of them. Whom the running task wakes
- * goes before the others for a while: a producer and its consumer find in the cache what they share, and the
- * consumer need not wait for a turn of a thousand producers.
+ * new task all the same, and of sealed ones WEFT_AGED_ROW go for each of them. Whom the running task hands an item
+ * of a channel goes before the others for a while: a producer and its consumer find in the cache what they share,
+ * and the consumer need not wait for a turn of a thousand producers.
  */
 #ifndef WEFT_LIB_SCHED_QUEUE_H
 #define WEFT_LIB_SCHED_QUEUE_H
@@ -112,7 +112,7 @@ static inline struct weft_stack *weft_stack_fifo_pop(struct weft_stack_fifo *fif
 }
 
 /*
- * The running task has woken it. Whom it wakes first goes before all that are ready, WEFT_WOKEN_ROW times in a
+ * The running task has handed something over to it. Whom it wakes so first goes before all that are ready, WEFT_WOKEN_ROW times in a
  * row at most; those that it wakes besides come after them, in that order.
  */
 static inline void weft_queue_wake(struct weft_queue *queue, struct weft_stack *stack)

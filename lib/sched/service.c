@@ -74,7 +74,6 @@ unsigned weft_worker_look(struct weft_worker *worker)
 {
 	unsigned found;
 
-	worker->queue.woken_row = WEFT_WOKEN_ROW; /* what is woken here goes first come first served */
 	worker->backend->flush(worker->backend_state);
 	found = worker->backend->reap(worker->backend_state);
 	found += weft_worker_fire_due_timers(worker);

@@ -22,7 +22,6 @@ int weft_io_submit(struct weft_op *op)
 	if (op->starts_now | op->ends_now)
 		worker->backend->flush(worker->backend_state);
 	if (op->ends_now) {
-		worker->queue.woken_row = WEFT_WOKEN_ROW; /* whoever else ended: first come first served */
 		worker->backend->reap(worker->backend_state);
 		worker->stack->budget -= WEFT_BUDGET / 16; /* it takes longer than a call that need not wait */
 	}

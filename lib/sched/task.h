@@ -325,7 +325,8 @@ struct weft_task_slab {
 };
 static_assert(sizeof(struct weft_task_slab) == WEFT_TASK_SLAB_BYTES, "no byte is left over");
 
-/* A number that no other task has at any time: how often the descriptor was used, and which it is. */
+/* A number that no other task has, until one descriptor has been asked for its number 2^24 times: how often that
+ * was, and which descriptor it is. */
 static inline uint64_t weft_task_number(const struct weft_task *task)
 {
 	const struct weft_task_slab *slab =

@@ -140,6 +140,9 @@ void weft_park_deaf(weft_ns until);
 /* Make the parker run again, or make its next weft_park return at once. Any thread. The parker may
  * be gone from the wait before this returns: touch nothing of its stack after this call. */
 void weft_unpark(struct weft_parker *parker);
+/* The same; if a task makes the call, whom it wakes so first goes before the others that are ready, for a while. For
+ * what is handed over: the two share it, and the one that woke soon waits for more. */
+void weft_unpark_next(struct weft_parker *parker);
 
 /*
  * For the deadlock walk: between these two calls the caller says it waits for that task to act

@@ -178,7 +178,7 @@ static void unlock_and_wake(struct weft_chan *chan, struct weft_parker *parker)
 {
 	weft_spin_unlock(&chan->lock);
 	if (parker)
-		weft_unpark(parker);
+		weft_unpark_next(parker);
 }
 
 int weft_chan_send(struct weft_chan *chan, const void *item)

@@ -371,3 +371,100 @@ Test(cancel, by_a_task_whose_timer_was_earlier)
 {
 	cr_assert_eq(run_with(1, time_out_before_a_sleeper, NULL), 0);
 }
+
+struct in_turn {
+	struct diary diary;
+	weft_ns due;
+};
+
+static int note_the_due_one(void *arg)
+{
+	struct in_turn *t = arg;
+
+	weft_sleep_until(t->due + WEFT_MS(1));
+	note(&t->diary, 0);
+	return 0;
+}
+
+static int note_the_other(void *arg)
+{
+	struct in_turn *t = arg;
+
+	weft_sleep(WEFT_SEC(3600));
+	note(&t->diary, 1);
+	return 0;
+}
+
+static int spin_past_both(void *arg)
+{
+	struct in_turn *t = arg;
+
+	while (weft_now() < t->due + WEFT_MS(3))
+		; /* ends by the clock */
+	return 0;
+}
+
+static int cancel_one_that_is_due_first(void *arg)
+{
+	struct in_turn t = { .due = weft_now() + WEFT_MS(20) };
+	struct weft_task *tasks[3];
+
+	(void)arg;
+	tasks[0] = weft_create_task(note_the_due_one, &t);
+	tasks[1] = weft_create_task(note_the_other, &t);
+	weft_yield(); /* they sleep */
+	tasks[2] = weft_create_task(spin_past_both, &t);
+	weft_sleep_until(t.due);
+	weft_cancel(tasks[0]); /* ready already: its timer has fired as well */
+	weft_cancel(tasks[1]);
+	for (int i = 0; i < 3; i++)
+		weft_join(tasks[i]);
+	assert_in_order(&t.diary, 2);
+	return 0;
+}
+
+/* Who was ready before goes first: a cancel makes nobody overtake. */
+Test(cancel, wakes_in_the_order_of_the_calls)
+{
+	cr_assert_eq(run_with(1, cancel_one_that_is_due_first, NULL), 0);
+}
+
+/* arg: a semaphore that says it is about to sleep. */
+static int absorb(void *arg)
+{
+	weft_sem_release(arg, 1);
+	cr_assert_eq(weft_sleep(WEFT_SEC(3600)), -ECANCELED);
+	cr_assert_eq(weft_uncancel(), 1);
+	return weft_checkpoint();
+}
+
+/* It is cancelled while its child runs in its place. */
+static int join_one_that_absorbs(void *arg)
+{
+	for (int i = 0; i < 2; i++) {
+		cr_assert_eq(weft_checkpoint(), 0);
+		cr_assert_eq(weft_join(weft_create_task(absorb, arg)), 0, "the result wins");
+		cr_assert_eq(weft_checkpoint(), -ECANCELED, "the request was the owner's as well");
+		cr_assert_eq(weft_sleep(1), -ECANCELED);
+		cr_assert_eq(weft_uncancel(), 1);
+	}
+	return 0;
+}
+
+static int cancel_owner_of_one_that_absorbs(void *arg)
+{
+	(void)arg;
+	struct weft_sem sleeps;
+	weft_sem_init(&sleeps, 0);
+	struct weft_task *owner = weft_create_task(join_one_that_absorbs, &sleeps);
+	for (int i = 0; i < 2; i++) { /* the second finds what the first has left */
+		cr_assert_eq(weft_sem_acquire(&sleeps, 1), 0);
+		weft_cancel(owner);
+	}
+	return weft_join(owner);
+}
+
+Test(cancel, absorbed_by_a_child_is_still_its_owners)
+{
+	run_on_1_2_4(cancel_owner_of_one_that_absorbs);
+}

@@ -135,20 +135,21 @@ Test(stress_fair, resumed_tasks_do_not_starve_new_ones, .timeout = PATIENCE_S)
 }
 
 static size_t last_pair, in_a_row, longest_row;
+static struct weft_chan *balls[2 * PAIRS];
 
-/* Whom one wakes goes before the other pairs, and wakes the one in turn. */
-static int take_turns_and_count_rows(void *arg)
+/* Whom one hands the ball goes before the other pairs, and hands it back. */
+static int play(void *arg)
 {
 	size_t number = (size_t)arg;
-	struct pair *pair = &pairs[number / 2];
+	int ball;
 
 	for (int i = 0; i < PAIR_TURNS; i++) {
-		cr_assert_eq(weft_sem_acquire(&pair->turns[number % 2], 1), 0);
+		cr_assert_eq(weft_chan_recv(balls[number], &ball), 1);
 		in_a_row = number / 2 == last_pair ? in_a_row + 1 : 1;
 		last_pair = number / 2;
 		if (in_a_row > longest_row && left == 2 * (size_t)PAIRS)
 			longest_row = in_a_row;
-		weft_sem_release(&pair->turns[1 - number % 2], 1);
+		cr_assert_eq(weft_chan_send(balls[number ^ 1], &ball), 0);
 	}
 	left--;
 	return 0;
@@ -157,16 +158,21 @@ static int take_turns_and_count_rows(void *arg)
 static int pairs_side_by_side(void *arg)
 {
 	struct weft_group group;
+	int ball = 0;
 
 	(void)arg;
 	left = 2 * (size_t)PAIRS;
 	weft_group_begin(&group, 0);
-	for (size_t i = 0; i < 2 * (size_t)PAIRS; i++) {
-		weft_sem_init(&pairs[i / 2].turns[i % 2], i % 2);
-		cr_assert_eq(weft_group_spawn(&group, take_turns_and_count_rows, (void *)i), 0);
-	}
+	for (size_t i = 0; i < 2 * (size_t)PAIRS; i++)
+		balls[i] = weft_chan_create(sizeof(int), 1);
+	for (size_t i = 0; i < 2 * (size_t)PAIRS; i++)
+		cr_assert_eq(weft_group_spawn(&group, play, (void *)i), 0);
+	for (size_t i = 0; i < 2 * (size_t)PAIRS; i += 2)
+		weft_chan_send(balls[i], &ball);
 	cr_assert_eq(weft_group_join(&group), 0);
 	cr_assert_lt(longest_row, IN_A_ROW_MAX, "%zu turns of one pair in a row", longest_row);
+	for (size_t i = 0; i < 2 * (size_t)PAIRS; i++)
+		weft_chan_destroy(balls[i]);
 	return 0;
 }
 

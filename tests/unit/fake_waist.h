@@ -132,6 +132,11 @@ void weft_unpark(struct weft_parker *parker)
 		syscall(SYS_futex, &parker->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+void weft_unpark_next(struct weft_parker *parker)
+{
+	weft_unpark(parker);
+}
+
 /* Under fake_edges: the one that this one waits for. */
 static struct fake_thread *fake_next(struct fake_thread *at)
 {
