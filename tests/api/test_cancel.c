@@ -356,11 +356,13 @@ static int time_out_before_a_sleeper(void *arg)
 
 		weft_yield(); /* it sleeps */
 		struct weft_task *spinner = weft_create_task(spin_until_due, &s);
-		weft_deadline_begin(&scope, s.due - weft_now() - WEFT_MS(1));
+		weft_ns left = s.due - WEFT_MS(1) - weft_now();
+		weft_deadline_begin(&scope, left);
 		cr_assert_eq(weft_event_flag_wait(&never), -ETIMEDOUT);
 		weft_scope_end(&scope);
 		weft_cancel(sleeper);
-		cr_assert_eq(weft_join(sleeper), -ECANCELED);
+		int status = weft_join(sleeper);
+		cr_assert(status == -ECANCELED || left <= 0, "a machine that slow proves nothing");
 		cr_assert_eq(weft_join(spinner), 0);
 	}
 	return 0;
