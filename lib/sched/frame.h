@@ -42,7 +42,7 @@ struct weft_frame {
 			uint16_t groups;       /* begun and not joined */
 			uint16_t left_open;    /* groups and scopes begun and not ended, values */
 		};
-		uint64_t marks; /* all four */
+		uint64_t marks; /* all of them */
 	};
 	int32_t join_code;               /* what was forwarded to the child that it joins in place */
 	struct weft_values *own;         /* compose/local.c: what the task keeps under its keys */

@@ -143,7 +143,7 @@ static inline uint32_t weft_task_plain_kind(void)
 #define WEFT_WORD_SEEN UINT64_C(16) /* somebody looked at the failure */
 #define WEFT_WORD_OWNED UINT64_C(32) /* own.watcher is set */
 #define WEFT_WORD_VALUED UINT64_C(64) /* a value has been published; by the body itself */
-#define WEFT_WORD_NUMBERED UINT64_C(128) /* its number was asked: no other task may get it */
+#define WEFT_WORD_NUMBERED UINT64_C(128) /* its number was asked, by whoever used the handle: no other task may get it */
 #define WEFT_WORD_REF (UINT64_C(1) << 8) /* two of them are a constant that fits an instruction */
 #define WEFT_WORD_REFS(word) ((word) >> 8)
 
@@ -205,7 +205,8 @@ struct weft_task *weft_task_new_thread(const char *site, weft_fn fn, void *arg);
 
 /* Undo weft_task_new: it was not started and nobody has seen it. */
 void weft_task_abandon(struct weft_task *task);
-/* new and start with the default attributes, the hot path. On failure the task of weft_task_failure. */
+/* new and start with the default attributes, no handle: the hot path, as weft_create_task_at. On failure the task of
+ * weft_task_failure. */
 struct weft_task *weft_task_spawn_detached(const char *site, weft_fn fn, void *arg);
 
 /* The immortal finished task that stands for this error. */
