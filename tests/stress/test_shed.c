@@ -185,7 +185,8 @@ static bool all_given_back(struct weft_runtime *rt)
 	given = rt->stacks.free_count[0] < 128 && weft_load_relaxed(&rt->stacks.live) < 128 + 256 * WORKERS;
 	weft_spin_unlock(&rt->stacks.lock);
 	weft_spin_lock(&rt->tasks.lock);
-	given = given && rt->tasks.free_count < 8 * WEFT_TASK_SLAB_TASKS && rt->tasks.empty_count > 0;
+	/* What a sleeping worker keeps for its next tasks, some forty, may lie in as many slabs, which then stay. */
+	given = given && rt->tasks.free_count < 24 * WEFT_TASK_SLAB_TASKS && rt->tasks.empty_count > 0;
 	weft_spin_unlock(&rt->tasks.lock);
 	return given;
 }
