@@ -43,7 +43,7 @@ int main(int argc, char **argv)
 	bench_check(objects != NULL, "memory");
 	weft_wheel_init(&wheel, weft_now());
 	for (unsigned round = 0; round <= options.rounds; round++) {
-		double begin = bench_now(), armed, disarmed;
+		double begin, armed, disarmed;
 
 		for (size_t i = 0; i < n; i++)
 			objects[i].timer = (struct weft_timer){.armed = 0};

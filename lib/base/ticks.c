@@ -46,7 +46,7 @@ static bool bound_holds(const struct weft_ticks *ticks, uint64_t at, int64_t ns)
 
 	if (age > 8 * ticks->good_for)
 		return true; /* nobody has used it since */
-	bound = ticks->ns + (int64_t)(age * ticks->rate >> 32);
+	bound = weft_ticks_bound(ticks, age);
 	return bound >= ns - NEAR && bound - ns <= 8 * WEFT_TICKS_LATE_NS;
 }
 

@@ -32,6 +32,12 @@ struct weft_ticks {
 /* Reads the clock. */
 int64_t weft_ticks_read_clock(struct weft_ticks *ticks);
 
+/* The bound, so many ticks after the last reading. */
+static inline int64_t weft_ticks_bound(const struct weft_ticks *ticks, uint64_t age)
+{
+	return ticks->ns + (int64_t)(age * ticks->rate >> 32);
+}
+
 /* Nanoseconds of weft_sys_clock. */
 static inline int64_t weft_ticks_now(struct weft_ticks *ticks)
 {
@@ -39,7 +45,7 @@ static inline int64_t weft_ticks_now(struct weft_ticks *ticks)
 	uint64_t age = __builtin_ia32_rdtsc() - ticks->at;
 
 	if (__builtin_expect(age < ticks->good_for, 1))
-		return ticks->ns + (int64_t)(age * ticks->rate >> 32);
+		return weft_ticks_bound(ticks, age);
 #endif
 	return weft_ticks_read_clock(ticks);
 }

@@ -36,6 +36,15 @@ static weft_ns now_for(struct weft_stack *stack, weft_ns duration)
 	return now;
 }
 
+/* It has begun, or was moved. */
+static void changed(const struct weft_scope_state *state, weft_ns now)
+{
+	if (state->kind == WEFT_SCOPE_DEADLINE)
+		weft_stack_deadline_added(own_stack(), now, state->until);
+	else
+		weft_stack_scopes_changed(own_stack(), now);
+}
+
 static void begin(struct weft_scope *scope, enum weft_scope_kind kind, weft_ns duration)
 {
 	struct weft_frame *frame = weft_frame_current();
@@ -52,10 +61,7 @@ static void begin(struct weft_scope *scope, enum weft_scope_kind kind, weft_ns d
 	state->until = weft_time_add(now, duration);
 	frame->scopes = state;
 	frame->left_open++;
-	if (kind == WEFT_SCOPE_DEADLINE)
-		weft_stack_deadline_added(own_stack(), now, state->until);
-	else
-		weft_stack_scopes_changed(own_stack(), now);
+	changed(state, now);
 }
 
 void weft_deadline_begin(struct weft_scope *scope, weft_ns from_now)
@@ -71,17 +77,13 @@ void weft_shield_begin(struct weft_scope *scope, weft_ns at_most)
 void weft_deadline_move(struct weft_scope *scope, weft_ns from_now)
 {
 	struct weft_frame *frame = weft_frame_current();
-
 	weft_ns now;
 
 	if (!frame || !scope || state_of(scope)->task != frame->task)
 		return;
 	now = now_for(own_stack(), from_now);
 	state_of(scope)->until = weft_time_add(now, from_now);
-	if (state_of(scope)->kind == WEFT_SCOPE_DEADLINE)
-		weft_stack_deadline_added(own_stack(), now, state_of(scope)->until);
-	else
-		weft_stack_scopes_changed(own_stack(), now);
+	changed(state_of(scope), now);
 }
 
 int weft_scope_end(struct weft_scope *scope)

@@ -136,12 +136,9 @@ struct weft_task *weft_frame_self(struct weft_frame *frame)
 
 struct weft_task *weft_self(void)
 {
-	struct weft_worker *worker = weft_worker_current();
-	struct weft_frame *frame = worker ? worker->stack->frame : NULL;
+	struct weft_frame *frame = weft_frame_current();
 
-	if (weft_unlikely(!frame || frame->plain))
-		return NULL;
-	return weft_likely(!frame->quiet) ? frame->task : weft_frame_self(frame);
+	return frame ? weft_frame_self(frame) : NULL;
 }
 
 static int newly_pending(struct weft_frame *host, int code_before, weft_ns now)

@@ -151,11 +151,9 @@ static inline struct weft_task *spawn(const char *site, weft_fn fn, void *arg, u
 		return spawn_slowly(site, fn, arg, refs);
 	if (weft_unlikely(weft_worker_enter_looking(worker) & WEFT_ATTENTION_ANY_WAY_SLOW))
 		return spawn_slowly(site, fn, arg, refs);
-	task = worker->free.head;
-	if (weft_unlikely(!task))
+	if (weft_unlikely(!worker->free.head))
 		return spawn_slowly(site, fn, arg, refs);
-	worker->free.head = (struct weft_task *)task->node.next;
-	worker->free.count--;
+	task = take_first(worker);
 	init(task, worker, site, fn, arg, refs);
 	weft_count(&worker->counters.created);
 	weft_queue_push(&worker->queue, task);
